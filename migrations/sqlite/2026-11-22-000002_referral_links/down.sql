@@ -1,0 +1,2 @@
+DROP TABLE referral_codes;
+DROP TABLE referral_links;

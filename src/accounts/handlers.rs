@@ -1,0 +1,122 @@
+//! Operations on the caller's own account, and sign-up.
+
+use actix_web::http::header::ETAG;
+use actix_web::{HttpRequest, HttpResponse, get, patch, post};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::models::{Account, ChangePassword, SignUp, UpdateAccount};
+use super::service::{self, NewAccount};
+use super::sessions;
+use crate::app::App;
+use crate::auth::principal::{self, AccountRead, AccountWrite, Owner, Visitor};
+use crate::auth::{Credential, passwords};
+use crate::error::{Code, Error, Result};
+use crate::http::limit::peer;
+use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
+
+/// Registers the operations.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(utoipa_actix_web::scope("/v3/accounts").service(create))
+        .service(utoipa_actix_web::scope("/v3/account").service(change_password).service(get).service(update));
+}
+
+/// Sign up.
+///
+/// Makes an account with its owner, who can sign in at once. A partner starts as an agency.
+#[utoipa::path(tag = "Account", operation_id = "createAccount", request_body = SignUp,
+    responses((status = 201, description = "The new account", body = Account)), security(()))]
+#[post("")]
+async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignUp>) -> Result<HttpResponse> {
+    app.limits.sign_up.check(peer(request.peer_addr()))?;
+    let Body { input, request_id } = body;
+    let about = [&input.email, &input.first_name, &input.last_name].into_iter().chain(&input.company_name);
+    let password_hash = passwords::hash_new(input.password.clone(), about.cloned().collect()).await?;
+    let new = NewAccount {
+        kind: input.kind.into(),
+        email: input.email,
+        first_name: input.first_name,
+        last_name: input.last_name,
+        company_name: input.company_name,
+        password_hash: Some(password_hash),
+    };
+    let effect = |conn: &mut _, context: &_, new: &NewAccount| {
+        let row = service::create(conn, context, new.clone())?;
+        Reply::created("/v3/account".to_owned(), &Account::from(row))
+    };
+    app.write(visitor, Body { input: new, request_id }, effect).await?.into_response(false)
+}
+
+/// Get the account.
+///
+/// The account that the credential belongs to.
+#[utoipa::path(tag = "Account", operation_id = "getAccount",
+    responses((status = 200, description = "The account", body = Account)),
+    extensions(("x-conditional" = json!("read"))),
+    security(("apiKey" = ["account:read"])))]
+#[get("")]
+async fn get(who: principal::Account<AccountRead>, app: App, request: HttpRequest) -> Result<HttpResponse> {
+    let account_id = who.account_id()?;
+    let row = app.db.read(move |conn| service::find(conn, account_id)).await?;
+    conditional(&request, &Account::from(row))
+}
+
+/// Change the account.
+///
+/// JSON Merge Patch: what is absent stays as it is. With `If-Match`, only if nobody changed it meanwhile.
+#[utoipa::path(tag = "Account", operation_id = "updateAccount", request_body = UpdateAccount,
+    responses((status = 200, description = "The account", body = Account)),
+    extensions(("x-conditional" = json!("change"))),
+    security(("apiKey" = ["account:write"])))]
+#[patch("")]
+async fn update(
+    who: principal::Account<AccountWrite>,
+    app: App,
+    condition: IfMatch,
+    body: Body<UpdateAccount>,
+) -> Result<HttpResponse> {
+    let account_id = who.account_id()?;
+    let effect = move |conn: &mut _, context: &_, change: &_| {
+        service::update(conn, context, account_id, change, |old| condition.check(&Account::from(old.clone())))
+    };
+    let account = Account::from(app.write(who.principal(), body, effect).await?);
+    Ok(HttpResponse::Ok().insert_header((ETAG, etag(&account)?)).json(account))
+}
+
+/// Change one's password.
+///
+/// Ends all sessions of the user, this one too.
+#[utoipa::path(tag = "Account", operation_id = "changePassword", request_body = ChangePassword,
+    responses((status = 204, description = "Changed; sign in again")),
+    security(("session" = ["owner"])))]
+#[post("/password")]
+async fn change_password(
+    who: principal::Account<Owner>,
+    app: App,
+    mut command: Command<ChangePassword>,
+) -> Result<HttpResponse> {
+    let Credential::Login { user_id, .. } = who.principal().credential else {
+        return Err(Error::refused(Code::OwnerRequired, "this operation needs a login"));
+    };
+    // Who stole a session must not try passwords faster than at the sign-in.
+    app.limits.sign_in_by_email.check(user_id.to_string())?;
+    let present = app.db.read(move |conn| sessions::candidate_by_id(conn, user_id)).await?;
+    let input = &command.input;
+    let is_right = passwords::verify(input.current_password.clone(), present.password_hash.clone()).await?;
+    let new_hash = passwords::hash_new(input.password.clone(), Vec::new()).await?;
+    command.key = match command.key.take() {
+        Some(key) => Some(key.hardened().await?),
+        None => None,
+    };
+    // Judged inside, after a look at the idempotency key: a repeat finds its answer, though the password is no longer right.
+    let effect = move |conn: &mut _, context: &_, _: &_| {
+        if !is_right {
+            return Err(sessions::wrong_current_password());
+        }
+        sessions::change_password(conn, context, &present, &new_hash)?;
+        Ok(Reply::no_content())
+    };
+    let answer = app.execute(who.principal(), command, effect).await?;
+    app.authenticator.forget();
+    Ok(answer)
+}

@@ -1,0 +1,39 @@
+//! Accounts and users: sign-up, sessions, the account's own data, and the operator's look at them.
+
+mod handlers;
+pub mod models;
+pub mod operator;
+pub mod service;
+mod session_handlers;
+pub mod sessions;
+
+pub use models::{AccountRow, UserRow};
+pub use service::lock;
+
+/// Registers the operations of accounts and sessions, but for the operator's.
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    handlers::routes(config);
+    session_handlers::routes(config);
+}
+
+crate::text_enum! {
+    /// What an account is (domain section 1).
+    pub enum AccountKind {
+        /// A client: owns containers and pays for them.
+        Standard = "standard",
+        /// Manages sub-accounts, earns nothing.
+        Agency = "agency",
+        /// An agency in the partner program: earns commissions.
+        Partner = "partner",
+    }
+}
+
+crate::text_enum! {
+    /// A user's role in its account.
+    pub enum Role {
+        /// May do everything that the account may.
+        Owner = "owner",
+        /// May do all but payouts, payout methods, keys and the team.
+        Member = "member",
+    }
+}

@@ -1,0 +1,182 @@
+//! The rules of accounts and users. One account has at least one owner; e-mail addresses are unique over all users.
+
+use diesel::dsl::min;
+use diesel::prelude::*;
+use serde_json::json;
+
+use super::models::{AccountRow, UpdateAccount, UserRow};
+use super::{AccountKind, Role};
+use crate::audit;
+use crate::context::Context;
+use crate::db::schema::{accounts, user_emails, users};
+use crate::db::{Conn, is_unique_violation};
+use crate::error::{Code, Error, OrNotFound, Result};
+use crate::events::{self, EventType};
+use crate::id::{AccountId, UserId};
+use crate::referrals;
+
+/// An account that is to be, with its owner.
+#[derive(Clone)]
+pub struct NewAccount {
+    /// What it is.
+    pub kind: AccountKind,
+    /// The owner's e-mail address.
+    pub email: String,
+    /// The owner's first name.
+    pub first_name: String,
+    /// The owner's last name.
+    pub last_name: String,
+    /// Company.
+    pub company_name: Option<String>,
+    /// Argon2id; none when the owner is to be invited.
+    pub password_hash: Option<String>,
+}
+
+/// Locks the rows of `ids` until the commit and returns those that exist, in the order of their ids.
+///
+/// One order for everybody keeps transactions from waiting for each other in a circle. `NO KEY` lets rows that refer to an
+/// account be inserted meanwhile. On SQLite one writer thread runs all writes, so there is nothing to lock.
+///
+/// # Errors
+/// The database's failure.
+pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
+    let query = accounts::table.filter(accounts::id.eq_any(ids)).order(accounts::id);
+    Ok(match conn {
+        Conn::Postgres(postgres) => query.for_no_key_update().select(AccountRow::as_select()).load(postgres)?,
+        Conn::Sqlite(sqlite) => query.select(AccountRow::as_select()).load(sqlite)?,
+    })
+}
+
+/// [`lock`] for one account.
+///
+/// # Errors
+/// 404 where there is none; the database's failure.
+pub fn lock_one(conn: &mut Conn, id: AccountId) -> Result<AccountRow> {
+    lock(conn, &[id])?.pop().ok_or_else(Error::not_found)
+}
+
+/// The account.
+///
+/// # Errors
+/// 404 where there is none; the database's failure.
+pub fn find(conn: &mut Conn, id: AccountId) -> Result<AccountRow> {
+    accounts::table.find(id).select(AccountRow::as_select()).get_result(conn).or_not_found()
+}
+
+/// Makes an account with its owner; a manager gets its default referral link.
+///
+/// # Errors
+/// 409 `emailTaken`; the database's failure.
+pub fn create(conn: &mut Conn, context: &Context, new: NewAccount) -> Result<AccountRow> {
+    let account = AccountRow {
+        id: AccountId::new(context.now),
+        kind: new.kind,
+        email: new.email.clone(),
+        first_name: new.first_name.clone(),
+        last_name: new.last_name.clone(),
+        company_name: new.company_name,
+        blocked_at: None,
+        manager_id: None,
+        level: None,
+        level_pinned: false,
+        event_sequence: 0,
+        created_at: context.now,
+    };
+    let owner = UserRow {
+        id: UserId::new(context.now),
+        account_id: account.id,
+        email: new.email,
+        first_name: new.first_name,
+        last_name: new.last_name,
+        role: Role::Owner,
+        password_hash: new.password_hash,
+        created_at: context.now,
+    };
+    diesel::insert_into(accounts::table).values(account.clone()).execute(conn)?;
+    insert_user(conn, owner)?;
+    audit::record(
+        conn,
+        context,
+        Some(account.id),
+        "account.created",
+        account.id,
+        Some(json!({ "kind": account.kind })),
+    )?;
+    events::record(conn, context, account.id, EventType::AccountCreated, account.id)?;
+    if account.kind != AccountKind::Standard {
+        referrals::create_default_link(conn, context, account.id)?;
+    }
+    Ok(account)
+}
+
+/// Inserts a user and claims its e-mail address.
+///
+/// # Errors
+/// 409 `emailTaken`; the database's failure.
+pub fn insert_user(conn: &mut Conn, user: UserRow) -> Result<()> {
+    let (user_id, key) = (user.id, email_key(&user.email));
+    diesel::insert_into(users::table).values(user).execute(conn)?;
+    let entry = (user_emails::email_key.eq(key), user_emails::user_id.eq(user_id));
+    diesel::insert_into(user_emails::table).values(entry).execute(conn).map_err(|error| {
+        if is_unique_violation(&error, "user_emails.email_key") {
+            return Error::refused(Code::EmailTaken, "a user has this e-mail address already");
+        }
+        error.into()
+    })?;
+    Ok(())
+}
+
+/// The form in which e-mail addresses are compared.
+#[must_use]
+pub fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}
+
+/// Changes names and company of the account, and the names of its first owner with them. `check` sees the account as it
+/// was and may refuse.
+///
+/// # Errors
+/// What `check` refuses; 404; the database's failure.
+pub fn update(
+    conn: &mut Conn,
+    context: &Context,
+    account_id: AccountId,
+    change: &UpdateAccount,
+    check: impl FnOnce(&AccountRow) -> Result<()>,
+) -> Result<AccountRow> {
+    let old = lock_one(conn, account_id)?;
+    check(&old)?;
+    let new = AccountRow {
+        first_name: change.first_name.clone().unwrap_or_else(|| old.first_name.clone()),
+        last_name: change.last_name.clone().unwrap_or_else(|| old.last_name.clone()),
+        company_name: change.company_name.clone().apply(old.company_name.clone()),
+        ..old.clone()
+    };
+    if new == old {
+        return Ok(old);
+    }
+    diesel::update(accounts::table.find(account_id))
+        .set((
+            accounts::first_name.eq(&new.first_name),
+            accounts::last_name.eq(&new.last_name),
+            accounts::company_name.eq(&new.company_name),
+        ))
+        .execute(conn)?;
+    if let Some(owner_id) = first_owner(conn, account_id)? {
+        diesel::update(users::table.find(owner_id))
+            .set((users::first_name.eq(&new.first_name), users::last_name.eq(&new.last_name)))
+            .execute(conn)?;
+    }
+    let details = json!({
+        "before": { "firstName": old.first_name, "lastName": old.last_name, "companyName": old.company_name },
+        "after": { "firstName": new.first_name, "lastName": new.last_name, "companyName": new.company_name },
+    });
+    audit::record(conn, context, Some(account_id), "account.updated", account_id, Some(details))?;
+    events::record(conn, context, account_id, EventType::AccountUpdated, account_id)?;
+    Ok(new)
+}
+
+fn first_owner(conn: &mut Conn, account_id: AccountId) -> Result<Option<UserId>> {
+    let owners = users::table.filter(users::account_id.eq(account_id)).filter(users::role.eq(Role::Owner));
+    Ok(owners.select(min(users::id)).get_result(conn)?)
+}

@@ -1,0 +1,164 @@
+//! Time: the one type for moments, and the clock that tells now. Nothing else asks the system for the time.
+//!
+//! The domain's time may be a test clock that stands still; tokens, sessions, caches, limits and timeouts run on the
+//! machine's ([`Timestamp::machine`]).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+
+/// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Timestamp)]
+pub struct Timestamp(NaiveDateTime);
+
+impl Timestamp {
+    /// The machine's time.
+    #[must_use]
+    pub fn machine() -> Self {
+        Self::from_unix_micros(Utc::now().timestamp_micros())
+    }
+
+    /// The moment so many microseconds after 1970-01-01T00:00:00Z; the epoch itself when out of range.
+    #[must_use]
+    pub fn from_unix_micros(micros: i64) -> Self {
+        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default().naive_utc())
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_micros(self) -> i64 {
+        self.0.and_utc().timestamp_micros()
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.and_utc().timestamp()
+    }
+
+    /// The moment `days` × 24 hours later.
+    #[must_use]
+    pub fn plus_days(self, days: i64) -> Self {
+        self.plus_seconds(days.saturating_mul(86_400))
+    }
+
+    /// The moment `seconds` later (earlier when negative).
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        let delta = TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX);
+        Self(self.0.checked_add_signed(delta).unwrap_or(self.0))
+    }
+
+    /// The UTC calendar date and time.
+    #[must_use]
+    pub fn naive(self) -> NaiveDateTime {
+        self.0
+    }
+}
+
+impl From<NaiveDateTime> for Timestamp {
+    fn from(naive: NaiveDateTime) -> Self {
+        Self::from_unix_micros(naive.and_utc().timestamp_micros())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.and_utc().to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// Why a text is no timestamp.
+#[derive(Debug, thiserror::Error)]
+#[error("is not an RFC 3339 time between the years 1970 and 9999, such as 2026-01-31T12:00:00Z")]
+pub struct MalformedTimestamp;
+
+impl FromStr for Timestamp {
+    type Err = MalformedTimestamp;
+
+    fn from_str(text: &str) -> Result<Self, MalformedTimestamp> {
+        let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| MalformedTimestamp)?.with_timezone(&Utc);
+        if !(1970..=9999).contains(&parsed.year()) {
+            return Err(MalformedTimestamp);
+        }
+        Ok(Self::from_unix_micros(parsed.timestamp_micros()))
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Timestamp {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+            .examples(["2026-01-31T12:00:00.000Z"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for Timestamp {}
+
+crate::db::timestamp_column!(Timestamp);
+
+/// Tells the domain's time: the machine's, or a test clock that moves only when it is told to.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The machine's clock.
+    Machine,
+    /// Stands still at so many microseconds since the epoch.
+    Test(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// A test clock standing at `now`.
+    #[must_use]
+    pub fn standing_at(now: Timestamp) -> Self {
+        Self::Test(Arc::new(AtomicI64::new(now.unix_micros())))
+    }
+
+    /// The present moment of the domain.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::Machine => Timestamp::machine(),
+            Self::Test(micros) => Timestamp::from_unix_micros(micros.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Whether this is a test clock.
+    #[must_use]
+    pub const fn is_test(&self) -> bool {
+        matches!(self, Self::Test(_))
+    }
+
+    /// Moves a test clock forward to `now`, never back; the machine's clock cannot be moved.
+    pub fn set(&self, now: Timestamp) {
+        if let Self::Test(micros) = self {
+            micros.fetch_max(now.unix_micros(), Ordering::AcqRel);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The command line: which commands there are, what they print, and with which exit code they end. Knows no SQL.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::api_keys::operator_keys;
+use crate::auth::{Scope, Scopes};
+use crate::config::{Arguments, LogFormat, SettingError};
+use crate::context::Context;
+use crate::db::{Db, Options};
+use crate::error::{Error, Result};
+use crate::id::OperatorKeyId;
+use crate::progress::Progress;
+use crate::server::{Server, StartError};
+use crate::{demo, openapi, server, stored, telemetry, verify};
+
+/// `verify` has found differences.
+const DIFFERENCES: u8 = 1;
+
+/// `verify` could not look for them.
+const NOT_VERIFIED: u8 = 2;
+
+/// The Stape API: the headless backend of a partner program for a hosting company.
+#[derive(Debug, Parser)]
+#[command(name = "stape-api", version)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API (the default); migrates the database first
+    Serve,
+    /// Serve a database filled with a believable program, and print keys to try it with
+    Demo,
+    /// Bring the database's tables up to date
+    Migrate,
+    /// The operator's API keys
+    #[command(subcommand)]
+    OperatorKey(OperatorKeyCommand),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Recompute balances, counters and statuses: exit code 0 when all agree, 1 on differences, 2 when it could not run
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperatorKeyCommand {
+    /// Make a key and print it, alone, on standard output; it is never shown again
+    Create {
+        /// What the key is for
+        #[arg(long, value_parser = name)]
+        name: String,
+        /// What it may do, comma-separated [default: everything]
+        #[arg(long, value_delimiter = ',', value_parser = operator_scope)]
+        scopes: Vec<Scope>,
+    },
+    /// List the keys
+    List,
+    /// Make a key useless at once
+    Revoke {
+        /// The key's id: opk_…
+        id: OperatorKeyId,
+    },
+}
+
+impl CommandLine {
+    /// Runs the command to its end.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        telemetry::start(self.log_format());
+        match self.command {
+            None | Some(Command::Serve) => serve(self.arguments, false),
+            Some(Command::Demo) => serve(self.arguments, true),
+            Some(Command::Migrate) => done(migrate(&self.arguments)),
+            Some(Command::OperatorKey(command)) => done(operator_key(&self.arguments, command)),
+            Some(Command::Openapi) => done(print_document()),
+            Some(Command::Verify) => verify(&self.arguments),
+        }
+    }
+
+    fn log_format(&self) -> LogFormat {
+        self.arguments.log_format()
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if (1..=100).contains(&name.chars().count()) {
+        Ok(name.to_owned())
+    } else {
+        Err("must have 1 to 100 characters".to_owned())
+    }
+}
+
+fn operator_scope(word: &str) -> Result<Scope, String> {
+    let all = Scopes::of_operator();
+    word.parse().ok().filter(|scope| all.contains(*scope)).ok_or_else(|| {
+        let words: Vec<_> = all.list().iter().map(|scope| scope.as_str()).collect();
+        format!("must be of {}", words.join(", "))
+    })
+}
+
+/// Says on standard error why a command failed.
+fn done(result: Result<(), StartError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: Arguments, demo: bool) -> ExitCode {
+    done(actix_web::rt::System::new().block_on(async {
+        let server = server::start(arguments.settings(demo)?).await?;
+        let mut signals = Signals::listen()?;
+        if demo {
+            say(&demo::run(&server).await?);
+        }
+        say(&format!("listening on http://{}", server.address()));
+        say_how_to_begin(&server).await;
+        signals.stop().await;
+        log::info!("stopping");
+        server.stop().await;
+        Ok(())
+    }))
+}
+
+/// What ends a server: SIGTERM, or Ctrl-C.
+struct Signals {
+    terminate: actix_web::rt::signal::unix::Signal,
+    interrupt: actix_web::rt::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        use actix_web::rt::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Error::internal)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::internal)?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Without an operator's key nobody can run the program. A database that cannot be read says so elsewhere.
+async fn say_how_to_begin(server: &Server) {
+    if server.state().db.read(operator_keys::list).await.is_ok_and(|keys| keys.is_empty()) {
+        say("There is no operator key yet. Make the first one, for this same database, with:");
+        say("  stape-api operator-key create --name <what it is for>");
+    }
+}
+
+/// Prints a line. A server goes on when nobody reads any more, where `println!` would end it.
+fn say(line: &str) {
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        log::warn!("standard output: {error}");
+    }
+}
+
+fn migrate(arguments: &Arguments) -> Result<(), StartError> {
+    let url = arguments.database_url(false)?;
+    match server::migrated(&url, Options::command())?.1 {
+        0 => println!("{url} is up to date"),
+        applied => println!("{url}: applied {applied} migrations"),
+    }
+    Ok(())
+}
+
+fn operator_key(arguments: &Arguments, command: OperatorKeyCommand) -> Result<(), StartError> {
+    let url = arguments.database_url(false)?;
+    let (db, _) = server::migrated(&url, Options::command())?;
+    let context = Context::system(db.read_blocking(stored::clock)?.now());
+    match command {
+        OperatorKeyCommand::Create { name, scopes } => {
+            let scopes = if scopes.is_empty() { Scopes::of_operator() } else { Scopes::of(&scopes) };
+            println!("{}", db.write_blocking(move |conn| operator_keys::create(conn, &context, &name, scopes))?);
+        }
+        OperatorKeyCommand::List => {
+            for key in db.read_blocking(operator_keys::list)? {
+                let state = key.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
+                let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used {at}"));
+                println!("{}  …{}  {}  {state}, {used}  {}", key.id, key.hint, key.name, key.scopes);
+            }
+        }
+        OperatorKeyCommand::Revoke { id } => {
+            db.write_blocking(move |conn| operator_keys::revoke(conn, &context, id))?;
+        }
+    }
+    Ok(())
+}
+
+fn print_document() -> Result<(), StartError> {
+    let document = openapi::json(&openapi::document())?;
+    let document = serde_json::to_string_pretty(&document).map_err(Error::internal)?;
+    match writeln!(std::io::stdout(), "{document}") {
+        // Whoever reads it through a pipe may stop early.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::internal(error).into()),
+        _ => Ok(()),
+    }
+}
+
+fn verify(arguments: &Arguments) -> ExitCode {
+    let differences = arguments.database_url(false).map_err(StartError::from).and_then(|url| {
+        if url.file().is_some_and(|file| !file.exists()) {
+            return Err(SettingError::new("DATABASE_URL", format!("there is no {url}")).into());
+        }
+        let db = Db::connect(&url, Options::command())?;
+        let mut progress = Progress::start("accounts verified", None);
+        Ok(db.snapshot_blocking(|conn| {
+            let now = stored::clock(conn)?.now();
+            verify::run(conn, now, |done| progress.reach(done))
+        })?)
+    });
+    match differences {
+        Ok(differences) if differences.is_empty() => {
+            println!("no differences");
+            ExitCode::SUCCESS
+        }
+        Ok(differences) => {
+            for difference in differences {
+                println!("{difference}");
+            }
+            ExitCode::from(DIFFERENCES)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(NOT_VERIFIED)
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Commissions: what partners earned and what was taken back.
+
+pub mod accrual;
+pub mod by_container;
+pub mod explanation;
+mod handlers;
+pub mod maturity;
+mod models;
+mod resource;
+pub mod service;
+pub mod summary;
+
+pub use handlers::routes;
+pub use models::{CommissionRow, CommissionStatus, LineId, LineKind, NoCommissionReason};
+pub use resource::{Commission, ContainerReference, PaymentReference, SubAccountReference};

@@ -1,0 +1,248 @@
+//! Secrets: from the environment, or on SQLite from a file beside the database that the first start makes.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::SettingError;
+use crate::crypto::random_bytes;
+use crate::db::DatabaseUrl;
+
+const JWT_SECRET: &str = "STAPE_JWT_SECRET";
+const JWT_SECRET_PREVIOUS: &str = "STAPE_JWT_SECRET_PREVIOUS";
+const ENCRYPTION_KEY: &str = "STAPE_ENCRYPTION_KEY";
+
+/// Shorter secrets could be guessed.
+const JWT_SECRET_MIN_BYTES: usize = 32;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
+/// The key that payout methods are encrypted with; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EncryptionKey([u8; 32]);
+
+impl EncryptionKey {
+    /// The 32 bytes themselves.
+    #[must_use]
+    pub fn reveal(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for EncryptionKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("EncryptionKey(…)")
+    }
+}
+
+/// What signs tokens and encrypts payout methods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// Signs and checks tokens.
+    pub jwt: Secret,
+    /// Checks tokens that were signed before the secret was changed.
+    pub jwt_previous: Option<Secret>,
+    /// Encrypts payout methods at rest.
+    pub encryption_key: EncryptionKey,
+}
+
+impl Secrets {
+    /// New ones, unlike any others.
+    #[must_use]
+    pub fn random() -> Self {
+        Self {
+            jwt: Secret(STANDARD.encode(random_bytes::<48>())),
+            jwt_previous: None,
+            encryption_key: EncryptionKey(random_bytes()),
+        }
+    }
+
+    /// Takes what is given, and on SQLite the rest from the file beside the database, which is made when it is missing.
+    ///
+    /// # Errors
+    /// A secret that is missing (PostgreSQL), too short or malformed; a file that cannot be made or read.
+    pub fn resolve(given: Given, database_url: &DatabaseUrl) -> Result<Self, SettingError> {
+        let given = match (database_url, &given.jwt, &given.encryption_key) {
+            (DatabaseUrl::Sqlite(database), jwt, key) if jwt.is_none() || key.is_none() => {
+                given.or(read_or_make(&file_beside(database))?)
+            }
+            _ => given,
+        };
+        let required = |setting| move || SettingError::new(setting, "is required with PostgreSQL");
+        let encryption_key = given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?;
+        Ok(Self {
+            jwt: checked(given.jwt.ok_or_else(required(JWT_SECRET))?, JWT_SECRET)?,
+            jwt_previous: given.jwt_previous.map(|secret| checked(secret, JWT_SECRET_PREVIOUS)).transpose()?,
+            encryption_key: decoded(&encryption_key)?,
+        })
+    }
+}
+
+/// What the environment gives.
+#[derive(Debug, Default)]
+pub struct Given {
+    pub(super) jwt: Option<Secret>,
+    pub(super) jwt_previous: Option<Secret>,
+    pub(super) encryption_key: Option<Secret>,
+}
+
+impl Given {
+    fn or(self, file: Self) -> Self {
+        Self {
+            jwt: self.jwt.or(file.jwt),
+            jwt_previous: self.jwt_previous.or(file.jwt_previous),
+            encryption_key: self.encryption_key.or(file.encryption_key),
+        }
+    }
+}
+
+fn checked(secret: Secret, setting: &'static str) -> Result<Secret, SettingError> {
+    if secret.0.len() < JWT_SECRET_MIN_BYTES {
+        let reason = format!("has {} bytes; at least {JWT_SECRET_MIN_BYTES} are needed", secret.0.len());
+        return Err(SettingError::new(setting, reason));
+    }
+    Ok(secret)
+}
+
+fn decoded(secret: &Secret) -> Result<EncryptionKey, SettingError> {
+    let bytes = STANDARD.decode(secret.0.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(EncryptionKey).ok_or_else(|| SettingError::new(ENCRYPTION_KEY, "must be 32 bytes in standard base64"))
+}
+
+/// `stape.db` → `stape.db.secrets`.
+fn file_beside(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".secrets");
+    path.into()
+}
+
+/// Reads the file, after making it where it is missing. Of several first starts at once, one file wins for all.
+fn read_or_make(path: &Path) -> Result<Given, SettingError> {
+    let failed = |error: std::io::Error| {
+        SettingError::new(JWT_SECRET, format!("is not set, and the secrets file {}: {error}", path.display()))
+    };
+    let content = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make(path).map_err(failed)?;
+            std::fs::read_to_string(path).map_err(failed)?
+        }
+        other => other.map_err(failed)?,
+    };
+    let value = |setting: &str| {
+        content.lines().find_map(|line| Some(Secret(line.strip_prefix(setting)?.strip_prefix('=')?.to_owned())))
+    };
+    Ok(Given {
+        jwt: value(JWT_SECRET),
+        jwt_previous: value(JWT_SECRET_PREVIOUS),
+        encryption_key: value(ENCRYPTION_KEY),
+    })
+}
+
+/// Writes a complete file under another name (mode 0600) and then gives it its own, unless somebody was faster.
+fn make(path: &Path) -> std::io::Result<()> {
+    let secrets = Secrets::random();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{JWT_SECRET}={}", secrets.jwt.0)?;
+    writeln!(file, "{ENCRYPTION_KEY}={}", STANDARD.encode(secrets.encryption_key.0))?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn sqlite(directory: &tempfile::TempDir) -> DatabaseUrl {
+        DatabaseUrl::Sqlite(directory.path().join("stape.db"))
+    }
+
+    fn postgres() -> DatabaseUrl {
+        "postgres://db/stape".parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_start_on_sqlite_makes_a_file_that_only_its_owner_can_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Secrets::resolve(Given::default(), &sqlite(&directory)).unwrap();
+        let file = directory.path().join("stape.db.secrets");
+        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Secrets::resolve(Given::default(), &sqlite(&directory)).unwrap(), first);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn several_first_starts_at_once_agree() {
+        let directory = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| Secrets::resolve(Given::default(), &sqlite(&directory)))).collect();
+            let all: Vec<_> = starts.into_iter().map(|start| start.join().unwrap().unwrap()).collect();
+            assert!(all.iter().all(|secrets| *secrets == all[0]));
+        });
+    }
+
+    #[test]
+    fn postgres_wants_every_secret_from_the_environment() {
+        let error = Secrets::resolve(Given::default(), &postgres()).unwrap_err();
+        assert_eq!(error.setting, ENCRYPTION_KEY);
+        let key = Some(Secret(STANDARD.encode([7; 32])));
+        let error = Secrets::resolve(Given { encryption_key: key, ..Given::default() }, &postgres()).unwrap_err();
+        assert_eq!(error.setting, JWT_SECRET);
+    }
+
+    #[test]
+    fn a_weak_secret_is_refused_without_being_shown() {
+        let key = Some(Secret(STANDARD.encode([7; 32])));
+        let short = Given { jwt: Some(Secret("hunter2".into())), encryption_key: key, ..Given::default() };
+        let error = Secrets::resolve(short, &postgres()).unwrap_err().to_string();
+        assert!(error.starts_with(JWT_SECRET) && !error.contains("hunter2"), "{error}");
+        let bad = Given {
+            jwt: Some(Secret("x".repeat(32))),
+            encryption_key: Some(Secret("AAAA".into())),
+            ..Given::default()
+        };
+        assert_eq!(Secrets::resolve(bad, &postgres()).unwrap_err().setting, ENCRYPTION_KEY);
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let secrets = Secrets::random();
+        assert!(!format!("{secrets:?}").contains(secrets.jwt.reveal()));
+        assert_eq!(format!("{:?}", secrets.encryption_key), "EncryptionKey(…)");
+    }
+}

@@ -1,0 +1,133 @@
+//! The operations on containers.
+
+use actix_web::{HttpResponse, get, post, web};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::models::{Container, ContainerStatus, CreateContainer, Product};
+use super::service::{self, ContainerFilter};
+use crate::app::App;
+use crate::auth::PrincipalKind;
+use crate::auth::principal::{Account, ContainersRead, ContainersWrite, Principal};
+use crate::error::Result;
+use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
+use crate::id::{AccountId, ContainerId};
+
+list_type!(ContainerList, Container, "A page of containers, newest first.");
+
+/// Registers the operations.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(
+        utoipa_actix_web::scope("/v3/containers")
+            .service(list_containers)
+            .service(create_container)
+            .service(get_container),
+    );
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+struct ContainerQuery {
+    /// Only containers of this sub-account.
+    sub_account_id: Option<String>,
+    /// Only containers with one of these plans, separated by commas.
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false, example = json!(["pro"]))]
+    plan: Option<OneOf<String>>,
+    /// Only containers of one of these products, separated by commas.
+    #[param(value_type = Option<Vec<Product>>, style = Form, explode = false)]
+    product: Option<OneOf<Product>>,
+    /// Only containers with one of these statuses, separated by commas.
+    #[param(value_type = Option<Vec<ContainerStatus>>, style = Form, explode = false)]
+    status: Option<OneOf<ContainerStatus>>,
+    /// Only containers that reached their plan's limit (true), or did not (false).
+    limit_exceeded: Option<bool>,
+    /// Only containers with errors (true), or without (false).
+    with_errors: Option<bool>,
+}
+
+/// Containers.
+///
+/// A client sees its own; an agency or partner those of all its sub-accounts, with what each brings in a month.
+#[utoipa::path(
+    tag = "Containers",
+    operation_id = "listContainers",
+    params(ContainerQuery),
+    responses((status = 200, description = "A page of containers", body = ContainerList)),
+    security(("apiKey" = ["containers:read"]))
+)]
+#[get("")]
+async fn list_containers(
+    who: Account<ContainersRead>,
+    app: App,
+    query: Filter<ContainerQuery>,
+) -> Result<Listing<Container>> {
+    let (caller_id, by_manager, now) = (who.account_id()?, is_manager(who.principal()), app.clock.now());
+    let Filter { filter, page } = query;
+    let sub_account_id = filter.sub_account_id.map(|id| id.parse::<AccountId>());
+    // A malformed id, as a filter, finds nothing.
+    if let Some(Err(_)) = sub_account_id {
+        return Ok(page.listing(Vec::new(), |container: &Container| container.id));
+    }
+    let filter = ContainerFilter {
+        sub_account_id: sub_account_id.and_then(Result::ok),
+        plans: filter.plan.map(|list| list.0).unwrap_or_default(),
+        products: filter.product.map(|list| list.0).unwrap_or_default(),
+        statuses: filter.status.map(|list| list.0).unwrap_or_default(),
+        limit_exceeded: filter.limit_exceeded,
+        with_errors: filter.with_errors,
+    };
+    let wanted = page.clone();
+    let rows = app.db.snapshot(move |conn| service::list(conn, now, caller_id, by_manager, &filter, &wanted)).await?;
+    Ok(page.listing(rows, |container| container.id))
+}
+
+/// Create a container.
+///
+/// It starts on the plan `free`. A client creates its own; an agency or partner names a sub-account in `accountId` that has
+/// granted access.
+#[utoipa::path(
+    tag = "Containers",
+    operation_id = "createContainer",
+    request_body = CreateContainer,
+    responses((status = 201, description = "The new container", body = Container)),
+    security(("apiKey" = ["containers:write"]))
+)]
+#[post("")]
+async fn create_container(
+    who: Account<ContainersWrite>,
+    app: App,
+    command: Command<CreateContainer>,
+) -> Result<HttpResponse> {
+    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
+    app.execute(who.principal(), command, move |conn, context, input| {
+        let container = service::create(conn, context, caller_id, by_manager, input)?;
+        Reply::created(format!("/v3/containers/{}", container.id), &container)
+    })
+    .await
+}
+
+/// A container.
+///
+/// With its plan, subscription, usage and errors.
+#[utoipa::path(
+    tag = "Containers",
+    operation_id = "getContainer",
+    params(("containerId" = ContainerId, Path, description = "Id of the container")),
+    responses((status = 200, description = "The container", body = Container)),
+    security(("apiKey" = ["containers:read"]))
+)]
+#[get("/{containerId}")]
+async fn get_container(
+    who: Account<ContainersRead>,
+    app: App,
+    id: web::Path<ContainerId>,
+) -> Result<web::Json<Container>> {
+    let (caller_id, by_manager, now) = (who.account_id()?, is_manager(who.principal()), app.clock.now());
+    app.db.snapshot(move |conn| service::find(conn, now, caller_id, by_manager, *id)).await.map(web::Json)
+}
+
+fn is_manager(principal: &Principal) -> bool {
+    matches!(principal.kind, PrincipalKind::Account(kind) if service::is_manager(kind))
+}

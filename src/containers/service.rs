@@ -1,0 +1,343 @@
+//! The rules of containers: who may create them, who sees them.
+
+use diesel::prelude::*;
+
+use super::models::{
+    BillingPeriod, Container, ContainerCommission, ContainerRow, ContainerStatus, CreateContainer, OwnershipRow,
+    Product, Subscription, SubscriptionStatus, Usage,
+};
+use super::slots;
+use crate::accounts::{AccountKind, AccountRow};
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::db::Conn;
+use crate::db::schema::{container_owners, containers};
+use crate::error::{Code, Error, OrNotFound, Result};
+use crate::events::EventType;
+use crate::http::Page;
+use crate::id::{AccountId, ContainerId, OwnershipId};
+use crate::money::{Money, Rate};
+use crate::partners::Terms;
+use crate::partners::portfolio::{PaidTerms, Portfolio};
+use crate::program::{self, Program, ProgramConfig};
+use crate::sub_accounts::{self, Access, Billing, LinkRow};
+use crate::{audit, events};
+
+/// The plan that every container starts on (domain section 4).
+const FIRST_PLAN: &str = "free";
+
+/// Where a container is hosted unless its creator says otherwise *(our default)*.
+const DEFAULT_ZONE: &str = "eu";
+
+/// What a list of containers is narrowed to.
+#[derive(Debug, Default)]
+pub struct ContainerFilter {
+    /// Containers of this client.
+    pub sub_account_id: Option<AccountId>,
+    /// Containers with one of these plans.
+    pub plans: Vec<String>,
+    /// Containers of one of these products.
+    pub products: Vec<Product>,
+    /// Containers with one of these statuses.
+    pub statuses: Vec<ContainerStatus>,
+    /// Containers that reached their limit, or did not.
+    pub limit_exceeded: Option<bool>,
+    /// Containers with errors, or without.
+    pub with_errors: Option<bool>,
+}
+
+/// Makes a container for a client, on `free`; asked for by the client, or by its manager with access.
+///
+/// # Errors
+/// 422 where `accountId` is missing, unknown or another's; 403 `accessNotGranted`.
+pub fn create(
+    conn: &mut Conn,
+    context: &Context,
+    caller_id: AccountId,
+    by_manager: bool,
+    input: &CreateContainer,
+) -> Result<Container> {
+    let owner_id = owner_of_new(conn, caller_id, by_manager, input.account_id)?;
+    let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
+    let program = program::service::current(conn)?;
+    let row = first_row(context.now, owner_id, link.as_ref().map(|link| link.account_id), input, &program.config);
+    diesel::insert_into(containers::table).values(&row).execute(conn)?;
+    let ownership = OwnershipRow {
+        container_id: row.id,
+        id: OwnershipId::new(context.now),
+        account_id: owner_id,
+        owned_from: context.now,
+    };
+    diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
+    if let Some(link) = &link {
+        count_new(conn, context, &locked, link, &row, &program.config)?;
+    }
+    for account in &locked {
+        audit::record(conn, context, Some(account.id), "container.created", row.id, None)?;
+        events::record(conn, context, account.id, EventType::ContainerCreated, row.id)?;
+    }
+    view(conn, context.now, row, by_manager.then_some(caller_id), &program)
+}
+
+/// A container of the caller: its own, or a sub-account's.
+///
+/// # Errors
+/// 404 for a missing one and for somebody else's.
+pub fn find(
+    conn: &mut Conn,
+    now: Timestamp,
+    caller_id: AccountId,
+    by_manager: bool,
+    id: ContainerId,
+) -> Result<Container> {
+    let row: ContainerRow = containers::table
+        .find(id)
+        .filter(containers::deleted_at.is_null())
+        .select(ContainerRow::as_select())
+        .get_result(conn)
+        .or_not_found()?;
+    let reached = if by_manager { row.manager_id == Some(caller_id) } else { row.account_id == caller_id };
+    if !reached {
+        return Err(Error::not_found());
+    }
+    let program = program::service::current(conn)?;
+    view(conn, now, row, by_manager.then_some(caller_id), &program)
+}
+
+/// A page of the caller's containers, newest first; one row more than the page holds tells that there is another.
+///
+/// # Errors
+/// The database's own failure.
+pub fn list(
+    conn: &mut Conn,
+    now: Timestamp,
+    caller_id: AccountId,
+    by_manager: bool,
+    filter: &ContainerFilter,
+    page: &Page,
+) -> Result<Vec<Container>> {
+    let mut query = containers::table
+        .filter(containers::deleted_at.is_null())
+        .order(containers::id.desc())
+        .limit(page.fetch())
+        .select(ContainerRow::as_select())
+        .into_boxed();
+    query = if by_manager {
+        query.filter(containers::manager_id.eq(caller_id))
+    } else {
+        query.filter(containers::account_id.eq(caller_id))
+    };
+    if let Some(after) = page.after_key::<ContainerId>()? {
+        query = query.filter(containers::id.lt(after));
+    }
+    if let Some(client_id) = filter.sub_account_id {
+        query = query.filter(containers::account_id.eq(client_id));
+    }
+    if !filter.plans.is_empty() {
+        query = query.filter(containers::plan.eq_any(&filter.plans));
+    }
+    if !filter.products.is_empty() {
+        query = query.filter(containers::product.eq_any(&filter.products));
+    }
+    if !filter.statuses.is_empty() {
+        query = query.filter(containers::status.eq_any(&filter.statuses));
+    }
+    match filter.limit_exceeded {
+        Some(true) => query = query.filter(containers::limit_exceeded_at.is_not_null()),
+        Some(false) => query = query.filter(containers::limit_exceeded_at.is_null()),
+        None => {}
+    }
+    match filter.with_errors {
+        Some(true) => query = query.filter(containers::errors.ne("[]")),
+        Some(false) => query = query.filter(containers::errors.eq("[]")),
+        None => {}
+    }
+    let rows: Vec<ContainerRow> = query.load(conn)?;
+    let program = program::service::current(conn)?;
+    views(conn, now, rows, by_manager.then_some(caller_id), &program)
+}
+
+fn owner_of_new(
+    conn: &mut Conn,
+    caller_id: AccountId,
+    by_manager: bool,
+    account_id: Option<AccountId>,
+) -> Result<AccountId> {
+    if !by_manager {
+        return match account_id {
+            Some(other) if other != caller_id => {
+                Err(Error::invalid("/accountId", "unknown", "is not your account; leave it out"))
+            }
+            _ => Ok(caller_id),
+        };
+    }
+    let client_id = account_id
+        .ok_or_else(|| Error::invalid("/accountId", "required", "is needed: which sub-account shall own it"))?;
+    let link = sub_accounts::links::managed_by(conn, caller_id, client_id)
+        .map_err(|_| Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts"))?;
+    if link.access != Access::Granted {
+        return Err(Error::refused(Code::AccessNotGranted, "the client has not granted access; request it first"));
+    }
+    Ok(client_id)
+}
+
+fn count_new(
+    conn: &mut Conn,
+    context: &Context,
+    locked: &[AccountRow],
+    link: &LinkRow,
+    row: &ContainerRow,
+    program: &ProgramConfig,
+) -> Result<()> {
+    let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
+    for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
+        portfolio.add(&slots::slot(row, link.billing), context.now, program)?;
+        portfolio.write(conn, context, program)?;
+    }
+    Ok(())
+}
+
+fn first_row(
+    now: Timestamp,
+    owner_id: AccountId,
+    manager_id: Option<AccountId>,
+    input: &CreateContainer,
+    program: &ProgramConfig,
+) -> ContainerRow {
+    ContainerRow {
+        id: ContainerId::new(now),
+        account_id: owner_id,
+        manager_id,
+        name: input.name.clone(),
+        product: input.product,
+        zone: input.zone.clone().unwrap_or_else(|| DEFAULT_ZONE.to_owned()),
+        status: ContainerStatus::Creating,
+        errors: "[]".to_owned(),
+        status_at: None,
+        plan: FIRST_PLAN.to_owned(),
+        billing_period: BillingPeriod::Monthly,
+        subscription_status: SubscriptionStatus::None,
+        price_minor: 0,
+        currency: program.currency,
+        current_period_start: None,
+        current_period_end: None,
+        cancel_at_period_end: false,
+        next_payment_at: None,
+        subscription_changed_at: None,
+        last_payment_at: None,
+        usage_requests: 0,
+        usage_period_start: None,
+        usage_period_end: None,
+        limit_exceeded_at: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    }
+}
+
+fn view(
+    conn: &mut Conn,
+    now: Timestamp,
+    row: ContainerRow,
+    manager_id: Option<AccountId>,
+    program: &Program,
+) -> Result<Container> {
+    views(conn, now, vec![row], manager_id, program)?.pop().ok_or_else(Error::not_found)
+}
+
+/// The rows as the API shows them; with what they bring where a manager looks.
+fn views(
+    conn: &mut Conn,
+    now: Timestamp,
+    rows: Vec<ContainerRow>,
+    manager_id: Option<AccountId>,
+    program: &Program,
+) -> Result<Vec<Container>> {
+    let worth = manager_id.map(|manager_id| Worth::load(conn, manager_id, &rows)).transpose()?;
+    rows.into_iter()
+        .map(|row| {
+            let commission = worth.as_ref().map(|worth| worth.of(&row, now, &program.config)).transpose()?;
+            shown(row, commission, &program.config)
+        })
+        .collect()
+}
+
+/// What a manager needs to value containers.
+pub struct Worth {
+    terms: Terms,
+    billing: std::collections::HashMap<AccountId, Billing>,
+}
+
+impl Worth {
+    /// The manager's terms, and who pays for the containers of `rows`.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn load(conn: &mut Conn, manager_id: AccountId, rows: &[ContainerRow]) -> Result<Self> {
+        let terms = Terms::load(conn, &[manager_id])?.remove(&manager_id).unwrap_or_default();
+        let mut owners: Vec<AccountId> = rows.iter().map(|row| row.account_id).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        let billing = sub_accounts::links::billing_of(conn, manager_id, &owners)?;
+        Ok(Self { terms, billing })
+    }
+
+    /// The manager's present rate for a container, and what makes it a paid one, if it is.
+    #[must_use]
+    pub fn terms_of(&self, row: &ContainerRow, now: Timestamp, program: &ProgramConfig) -> (Rate, Option<PaidTerms>) {
+        let billing = self.billing.get(&row.account_id).copied().unwrap_or(Billing::Individual);
+        (self.terms.present_rate(now, program, row.product), slots::paid_terms(row, billing))
+    }
+
+    /// The manager's present rate for a container, and what it brings in a month.
+    ///
+    /// # Errors
+    /// A value that does not fit.
+    pub fn of(&self, row: &ContainerRow, now: Timestamp, program: &ProgramConfig) -> Result<ContainerCommission> {
+        let (rate_percent, paid) = self.terms_of(row, now, program);
+        let monthly = paid.map_or(Ok(Money::new(0, row.currency)), |paid| paid.monthly(rate_percent))?;
+        Ok(ContainerCommission { rate_percent, monthly })
+    }
+}
+
+fn shown(row: ContainerRow, commission: Option<ContainerCommission>, program: &ProgramConfig) -> Result<Container> {
+    let limit = program.plan(row.product, &row.plan).and_then(|plan| plan.request_limit);
+    Ok(Container {
+        subscription: Subscription {
+            status: row.subscription_status,
+            price: row.price(),
+            current_period_start: row.current_period_start,
+            current_period_end: row.current_period_end,
+            cancel_at_period_end: row.cancel_at_period_end,
+            next_payment_at: row.next_payment_at,
+        },
+        usage: Usage {
+            requests: row.usage_requests,
+            limit,
+            percent: limit.filter(|limit| *limit > 0).map(|limit| row.usage_requests.saturating_mul(100) / limit),
+            limit_exceeded: row.limit_exceeded_at.is_some(),
+            limit_exceeded_at: row.limit_exceeded_at,
+            period_start: row.usage_period_start,
+            period_end: row.usage_period_end,
+        },
+        errors: serde_json::from_str(&row.errors).map_err(Error::internal)?,
+        pending_request: None,
+        commission,
+        id: row.id,
+        account_id: row.account_id,
+        name: row.name,
+        product: row.product,
+        zone: row.zone,
+        status: row.status,
+        plan: row.plan,
+        billing_period: row.billing_period,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+/// Whether the caller's kind reaches containers as a manager.
+#[must_use]
+pub const fn is_manager(kind: AccountKind) -> bool {
+    matches!(kind, AccountKind::Agency | AccountKind::Partner)
+}

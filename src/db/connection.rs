@@ -1,0 +1,133 @@
+//! Opens connections: by the URL's scheme, with the settings that every connection has. Never through
+//! `MultiConnection::establish`, which opens a SQLite file named like the URL when PostgreSQL is away.
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::result::{ConnectionError, Error as DieselError};
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
+
+use super::{Conn, DatabaseUrl};
+
+/// How long anything waits for another connection's lock, and for a connection to be opened.
+pub(super) const LOCK_TIMEOUT_MS: u32 = 3_000;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("{0}")]
+    Connect(#[from] ConnectionError),
+    #[error("{0}")]
+    Prepare(#[from] DieselError),
+    #[error("PostgreSQL runs with {0} = off: what it acknowledges would not be durable; turn it on")]
+    NotDurable(&'static str),
+}
+
+/// Opens connections of one kind; what the pool asks for new ones.
+#[derive(Clone)]
+pub(super) struct Opener {
+    pub(super) url: DatabaseUrl,
+    /// Milliseconds that a statement may run on PostgreSQL; 0 for ever.
+    pub(super) statement_timeout_ms: u32,
+    /// Whether a SQLite connection refuses to write, which only the writer's may.
+    pub(super) read_only: bool,
+}
+
+impl Opener {
+    pub(super) fn open(&self) -> Result<Conn, OpenError> {
+        match &self.url {
+            DatabaseUrl::Postgres(url) => open_postgres(url, self.statement_timeout_ms).map(Conn::Postgres),
+            DatabaseUrl::Sqlite(path) => Ok(Conn::Sqlite(open_sqlite(&path.to_string_lossy(), self.read_only)?)),
+        }
+    }
+}
+
+impl r2d2::ManageConnection for Opener {
+    type Connection = Conn;
+    type Error = OpenError;
+
+    fn connect(&self) -> Result<Conn, OpenError> {
+        self.open()
+    }
+
+    fn is_valid(&self, conn: &mut Conn) -> Result<(), OpenError> {
+        conn.batch_execute("SELECT 1").map_err(OpenError::from)
+    }
+
+    /// After a lost connection, and with a transaction that a panic left open.
+    fn has_broken(&self, conn: &mut Conn) -> bool {
+        std::thread::panicking() || <Conn as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+    }
+}
+
+/// Begins a transaction with the statement of the engine at hand.
+pub(super) fn begin(conn: &mut Conn, postgres: &str, sqlite: &str) -> diesel::QueryResult<()> {
+    match conn {
+        Conn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, postgres),
+        Conn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, sqlite),
+    }
+}
+
+fn open_sqlite(path: &str, read_only: bool) -> Result<SqliteConnection, OpenError> {
+    let mut conn = SqliteConnection::establish(path)?;
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {LOCK_TIMEOUT_MS};
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA query_only = {read_only};"
+    ))?;
+    Ok(conn)
+}
+
+#[derive(QueryableByName)]
+struct Durability {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    fsync: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    synchronous_commit: String,
+}
+
+fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, OpenError> {
+    let mut conn = PgConnection::establish(&with_network_timeouts(url))?;
+    conn.batch_execute(&format!(
+        "SET lock_timeout = {LOCK_TIMEOUT_MS};
+         SET statement_timeout = {statement_timeout_ms};
+         SET idle_in_transaction_session_timeout = 30000;
+         SET default_transaction_isolation = 'read committed';
+         SET TIME ZONE 'UTC';"
+    ))?;
+    let durability: Durability = sql_query(
+        "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit",
+    )
+    .get_result(&mut conn)?;
+    if durability.fsync == "off" {
+        return Err(OpenError::NotDurable("fsync"));
+    }
+    if durability.synchronous_commit == "off" {
+        return Err(OpenError::NotDurable("synchronous_commit"));
+    }
+    Ok(conn)
+}
+
+/// The URL with libpq's timeouts, where it does not set them itself: a host that does not answer is noticed in seconds.
+fn with_network_timeouts(url: &str) -> String {
+    let defaults = [("connect_timeout", 3), ("tcp_user_timeout", 3_000), ("keepalives_idle", 10)];
+    let missing = defaults.iter().filter(|(name, _)| !url.contains(&format!("{name}=")));
+    missing.fold(url.to_owned(), |url, (name, value)| {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{separator}{name}={value}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_added_unless_the_url_sets_them() {
+        assert_eq!(
+            with_network_timeouts("postgres:///stape?connect_timeout=9"),
+            "postgres:///stape?connect_timeout=9&tcp_user_timeout=3000&keepalives_idle=10"
+        );
+        assert!(with_network_timeouts("postgres://db/stape").starts_with("postgres://db/stape?connect_timeout=3&"));
+    }
+}

@@ -1,0 +1,90 @@
+//! What a failure of the database means, for both engines. Diesel exposes no SQLSTATE, so what it has no kind for is told by
+//! the engine's message.
+
+use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
+
+use crate::error::Error;
+
+/// Messages of conditions that pass: worth a retry by the client, so 503 and not 500.
+const PASSING: &[&str] = &[
+    // PostgreSQL: 40P01, 55P03, 57014, 57P01, 57P02, 57P03, 53100, 53200, 53300, 25P03
+    "deadlock detected",
+    LOCK_TIMEOUT,
+    "canceling statement due to",
+    "terminating connection",
+    "the database system is",
+    "No space left on device",
+    "out of memory",
+    "too many clients",
+    "could not serialize access",
+    // SQLite: BUSY, LOCKED, FULL, IOERR, CANTOPEN
+    "database is locked",
+    "database table is locked",
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+];
+
+const LOCK_TIMEOUT: &str = "canceling statement due to lock timeout";
+
+/// Whether a statement waited for a row lock longer than it may (PostgreSQL 55P03).
+#[must_use]
+pub fn is_lock_timeout(error: &DieselError) -> bool {
+    information(error).is_some_and(|(_, information)| information.message().contains(LOCK_TIMEOUT))
+}
+
+/// Whether `error` says that the value of `columns` exists already.
+///
+/// `columns` are spelled as SQLite's message spells them: `user_emails.email_key`, or with several columns
+/// `api_keys.account_id, api_keys.id`, all of one table, in the order of the index.
+#[must_use]
+pub fn is_unique_violation(error: &DieselError, columns: &str) -> bool {
+    let Some((DatabaseErrorKind::UniqueViolation, information)) = information(error) else { return false };
+    if information.message() == format!("UNIQUE constraint failed: {columns}") {
+        return true;
+    }
+    let Some((table, _)) = columns.split_once('.') else { return false };
+    let names: Vec<_> = columns.split(", ").map(|column| column.rsplit('.').next().unwrap_or(column)).collect();
+    let key = format!("({})=", names.join(", "));
+    information.table_name() == Some(table) && information.details().is_some_and(|details| details.contains(&key))
+}
+
+/// Whether the same transaction may succeed when it runs again at once (PostgreSQL 40001, 40P01).
+pub(super) fn is_retryable(error: &Error) -> bool {
+    let Error::Database(error) = error else { return false };
+    information(error).is_some_and(|(kind, information)| {
+        matches!(kind, DatabaseErrorKind::SerializationFailure) || information.message().contains("deadlock detected")
+    })
+}
+
+/// A failure as callers shall see it: conditions that pass become [`Error::Unavailable`].
+pub(super) fn settle(error: Error) -> Error {
+    match error {
+        Error::Database(failure) if passes(&failure) => Error::Unavailable(format!("database: {failure}")),
+        other => other,
+    }
+}
+
+fn passes(error: &DieselError) -> bool {
+    if matches!(error, DieselError::BrokenTransactionManager) {
+        return true;
+    }
+    information(error).is_some_and(|(kind, information)| {
+        matches!(
+            kind,
+            DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::ReadOnlyTransaction
+        ) || PASSING.iter().any(|words| information.message().contains(words))
+    })
+}
+
+/// What the engine said; of a failed rollback the failure that made it necessary.
+fn information(error: &DieselError) -> Option<(&DatabaseErrorKind, &dyn DatabaseErrorInformation)> {
+    match error {
+        DieselError::DatabaseError(kind, information) => Some((kind, information.as_ref())),
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => self::information(commit_error),
+        _ => None,
+    }
+}

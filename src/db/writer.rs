@@ -1,0 +1,143 @@
+//! SQLite's one writer: a thread on which all writes follow each other, many in one COMMIT.
+//!
+//! Each job runs in a savepoint of its own, so that a refusal or a panic undoes that job alone. Nobody is answered before
+//! the COMMIT, whose one `fsync` the whole batch shares.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use diesel::Connection;
+use diesel::connection::TransactionManager;
+
+use super::connection::{Opener, begin};
+use super::{Conn, transaction};
+use crate::error::{Error, Result};
+
+/// Jobs that share one COMMIT at most.
+const BATCH_MAX: usize = 256;
+
+/// Jobs that wait at most; more are turned away with 503.
+const QUEUE_MAX: usize = 1024;
+
+/// The way to the writer thread; when it is dropped, the queued jobs are finished first.
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(opener: Opener) -> Result<Self> {
+        let conn = opener.open().map_err(|error| Error::Unavailable(error.to_string()))?;
+        let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let mut writing = Writing { opener, conn: Some(conn) };
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || writing.run(&receiver))
+            .map_err(Error::internal)?;
+        Ok(Self { queue: Some(sender), thread: Some(thread) })
+    }
+
+    /// Queues `work`; `answer` is called on the writer thread after the COMMIT.
+    pub(super) fn submit<T, F, A>(&self, work: F, answer: A) -> Result<()>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+        A: FnOnce(Result<T>) + Send + 'static,
+    {
+        let job = Box::new(Pending { work: Some(work), result: None, answer });
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Unavailable(format!("{QUEUE_MAX} writes are waiting already")),
+            TrySendError::Disconnected(_) => stopped(),
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        // A job that held the last handle drops it on this very thread, which cannot wait for itself.
+        if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id())
+            && thread.join().is_err()
+        {
+            log::error!("the writer thread panicked");
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::Unavailable("the writer has stopped".to_owned())
+}
+
+/// A unit of work whose result type is forgotten.
+trait Job: Send {
+    /// Runs it in a savepoint and keeps its result. An error is the whole transaction's.
+    fn run(&mut self, conn: &mut Conn) -> Result<()>;
+    /// Tells its caller the result, or why nothing of the batch was committed.
+    fn answer(self: Box<Self>, failure: Option<&Error>);
+}
+
+struct Pending<T, F, A> {
+    work: Option<F>,
+    result: Option<Result<T>>,
+    answer: A,
+}
+
+impl<T, F, A> Job for Pending<T, F, A>
+where
+    T: Send,
+    F: FnOnce(&mut Conn) -> Result<T> + Send,
+    A: FnOnce(Result<T>) + Send,
+{
+    fn run(&mut self, conn: &mut Conn) -> Result<()> {
+        if let Some(work) = self.work.take() {
+            self.result = Some(transaction::savepoint(conn, work)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failure: Option<&Error>) {
+        let result = match (failure, self.result) {
+            (None, Some(result)) => result,
+            (None, None) => Err(Error::internal("a write that never ran")),
+            (Some(failure), _) => Err(Error::Unavailable(format!("nothing was committed: {failure}"))),
+        };
+        (self.answer)(result);
+    }
+}
+
+struct Writing {
+    opener: Opener,
+    /// None after a failure of a whole batch; the next one opens another.
+    conn: Option<Conn>,
+}
+
+impl Writing {
+    fn run(&mut self, queue: &Receiver<Box<dyn Job>>) {
+        while let Ok(first) = queue.recv() {
+            let mut batch = vec![first];
+            batch.extend(queue.try_iter().take(BATCH_MAX - 1));
+            let failure = self.commit(&mut batch).err();
+            if let Some(failure) = &failure {
+                log::error!("a batch of {} writes failed: {failure}", batch.len());
+                self.conn = None;
+            }
+            for job in batch {
+                job.answer(failure.as_ref());
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+        let conn = match &mut self.conn {
+            Some(conn) => conn,
+            none => none.insert(self.opener.open().map_err(|error| Error::Unavailable(error.to_string()))?),
+        };
+        begin(conn, "BEGIN", "BEGIN IMMEDIATE")?;
+        for job in batch {
+            job.run(conn)?;
+        }
+        <Conn as Connection>::TransactionManager::commit_transaction(conn)?;
+        Ok(())
+    }
+}

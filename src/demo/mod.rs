@@ -1,0 +1,114 @@
+//! The demonstration: a believable partner program, and what to try with it.
+//!
+//! Everything in it is made by the services that requests use, day by day through 14 months, so that histories, ledgers
+//! and feeds are true to life. Started again it keeps its data and gives new keys, for keys are shown only once.
+
+mod playback;
+mod story;
+
+use diesel::prelude::*;
+
+use crate::accounts::{AccountKind, AccountRow};
+use crate::api_keys::models::CreateApiKey;
+use crate::api_keys::{self, operator_keys};
+use crate::auth::{Scope, Scopes};
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::db::Conn;
+use crate::db::schema::{accounts, api_keys as api_keys_table, operator_keys as operator_keys_table};
+use crate::error::{Error, Result};
+use crate::id::{AccountId, ApiKeyId, OperatorKeyId};
+use crate::server::Server;
+
+/// Name of the keys that the demonstration gives and takes back.
+const KEY_NAME: &str = "Demonstration";
+
+/// Fills an empty database, and says what a person can do with it.
+///
+/// # Errors
+/// The database's own failure.
+pub async fn run(server: &Server) -> Result<String> {
+    let state = server.state().clone();
+    let now = state.clock.now();
+    let work = move || {
+        let filled: Option<AccountRow> = state.db.read_blocking(first_partner)?;
+        if filled.is_none() {
+            playback::play(&state.db, now)?;
+        }
+        state.db.write_blocking(move |conn| keys(conn, now))
+    };
+    let keys = actix_web::web::block(work).await.map_err(Error::internal)??;
+    Ok(announcement(&server.state().public_url, &keys))
+}
+
+struct Keys {
+    partner: String,
+    client: String,
+    operator: String,
+}
+
+fn announcement(url: &str, keys: &Keys) -> String {
+    let Keys { partner, client, operator } = keys;
+    format!(
+        "Address:        {url}\n\
+         Documentation:  {url}/docs\n\
+         Partner's key:  {partner}\n\
+         Client's key:   {client}\n\
+         Operator's key: {operator}\n\
+         \n\
+         Try:\n  \
+         curl -H 'X-AUTH-TOKEN: {partner}' '{url}/v3/commissions/summary'\n  \
+         curl -H 'X-AUTH-TOKEN: {partner}' '{url}/v3/commissions?status=readyToPayout&limit=3'\n  \
+         curl -H 'X-AUTH-TOKEN: {client}' '{url}/v3/containers'\n"
+    )
+}
+
+fn first_partner(conn: &mut Conn) -> Result<Option<AccountRow>> {
+    let email = story::MANAGERS.first().map_or("", |manager| manager.email);
+    let row = accounts::table
+        .filter(accounts::email.eq(email))
+        .select(AccountRow::as_select())
+        .get_result(conn)
+        .optional()?;
+    Ok(row)
+}
+
+/// New keys of the first partner, its first client and an operator, instead of those given before.
+fn keys(conn: &mut Conn, now: Timestamp) -> Result<Keys> {
+    let context = Context::system(now);
+    let partner = first_partner(conn)?.ok_or_else(|| Error::internal("the demonstration has no partner"))?;
+    let client_id: AccountId = accounts::table
+        .filter(accounts::manager_id.eq(partner.id))
+        .order(accounts::id)
+        .limit(1)
+        .select(accounts::id)
+        .get_result(conn)?;
+    let given: Vec<OperatorKeyId> = operator_keys_table::table
+        .filter(operator_keys_table::name.eq(KEY_NAME))
+        .filter(operator_keys_table::revoked_at.is_null())
+        .select(operator_keys_table::id)
+        .load(conn)?;
+    for id in given {
+        operator_keys::revoke(conn, &context, id)?;
+    }
+    Ok(Keys {
+        partner: key(conn, &context, partner.id, Scopes::of_owner(AccountKind::Partner))?,
+        client: key(conn, &context, client_id, Scopes::of_owner(AccountKind::Standard))?,
+        operator: operator_keys::create(conn, &context, KEY_NAME, Scopes::of_operator())?,
+    })
+}
+
+fn key(conn: &mut Conn, context: &Context, account_id: AccountId, scopes: Scopes) -> Result<String> {
+    let given: Vec<ApiKeyId> = api_keys_table::table
+        .filter(api_keys_table::account_id.eq(account_id))
+        .filter(api_keys_table::name.eq(KEY_NAME))
+        .filter(api_keys_table::revoked_at.is_null())
+        .select(api_keys_table::id)
+        .load(conn)?;
+    for id in given {
+        api_keys::service::revoke(conn, context, account_id, id)?;
+    }
+    let scopes: Vec<Scope> = scopes.list();
+    let input = CreateApiKey { name: KEY_NAME.to_owned(), scopes: scopes.clone(), expires_at: None };
+    Ok(api_keys::service::create(conn, context, account_id, Scopes::of(&scopes), &input)?.1)
+}

@@ -1,0 +1,275 @@
+//! Plays the story into a database, day by day, through the product's own services.
+
+use serde_json::{Value, json};
+
+use super::story::{self, Client, Container, DAYS, MANAGERS};
+use crate::accounts::service::NewAccount;
+use crate::billing::Element;
+use crate::billing::ingest::{Outcome, apply_batch};
+use crate::clock::Timestamp;
+use crate::commissions::maturity;
+use crate::containers::CreateContainer;
+use crate::context::Context;
+use crate::db::Db;
+use crate::error::{Code, Error, Result};
+use crate::id::{AccountId, ApplicationId, ContainerId};
+use crate::partners::applications;
+use crate::progress::Progress;
+use crate::sub_accounts::CreateSubAccount;
+use crate::{accounts, containers, sub_accounts};
+
+/// Days from an application to its decision.
+const DECISION_DAYS: i64 = 2;
+
+/// Every so many payments one is refunded: most in part, some in full, some by the bank.
+const REFUND_EVERY: usize = 23;
+
+/// What exists so far.
+struct Scene<'a> {
+    db: &'a Db,
+    start: Timestamp,
+    managers: Vec<(AccountId, Membership)>,
+    clients: Vec<AccountId>,
+    containers: Vec<Option<ContainerId>>,
+    payments: usize,
+    refunds_due: Vec<(i64, Value)>,
+}
+
+/// How far a manager is on its way into the program.
+enum Membership {
+    Agency { rejected_before: bool },
+    Applied { on: i64, id: ApplicationId },
+    Partner,
+}
+
+/// Plays the whole story, which ends at `now`.
+///
+/// # Errors
+/// The database's own failure; a refusal, which the story does not mean.
+pub fn play(db: &Db, now: Timestamp) -> Result<()> {
+    let clients = story::clients();
+    let containers = story::containers(&clients);
+    let mut progress = Progress::start("days of the demonstration", u64::try_from(DAYS).ok());
+    let mut scene = Scene {
+        db,
+        start: now.plus_days(-DAYS),
+        managers: Vec::new(),
+        clients: Vec::new(),
+        containers: containers.iter().map(|_| None).collect(),
+        payments: 0,
+        refunds_due: Vec::new(),
+    };
+    scene.sign_up_managers()?;
+    let mut arrivals: Vec<usize> = (0..clients.len()).collect();
+    arrivals.sort_by_key(|index| clients.get(*index).map(|client| client.day));
+    scene.clients = vec![AccountId::new(scene.start); clients.len()];
+    for day in 1..=DAYS {
+        for index in &arrivals {
+            if let Some(client) = clients.get(*index).filter(|client| client.day == day) {
+                scene.welcome(day, *index, client)?;
+            }
+        }
+        scene.bill(day, &clients, &containers)?;
+        scene.decide_memberships(day)?;
+        while maturity::mature_due(db, scene.at(day, 23))? > 0 {}
+        progress.reach(u64::try_from(day).unwrap_or(0));
+    }
+    Ok(())
+}
+
+impl Scene<'_> {
+    /// The story's time, at an hour of a day, never after its end.
+    fn at(&self, day: i64, hour: i64) -> Timestamp {
+        self.start.plus_days(day - 1).plus_seconds(hour * 3_600)
+    }
+
+    fn sign_up_managers(&mut self) -> Result<()> {
+        let context = Context::system(self.start);
+        for manager in MANAGERS {
+            let context = context.clone();
+            let create = move |conn: &mut _| {
+                let (first_name, last_name) = manager.owner;
+                let new = NewAccount {
+                    kind: story::MANAGER_KIND,
+                    email: manager.email.to_owned(),
+                    first_name: first_name.to_owned(),
+                    last_name: last_name.to_owned(),
+                    company_name: Some(manager.company.to_owned()),
+                    password_hash: None,
+                };
+                accounts::service::create(conn, &context, new).map(|account| account.id)
+            };
+            let account_id = self.db.write_blocking(create)?;
+            self.managers.push((account_id, Membership::Agency { rejected_before: !manager.rejected_first }));
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, day: i64, index: usize, client: &Client) -> Result<()> {
+        let Some((manager_id, _)) = self.managers.get(client.manager) else { return Ok(()) };
+        let (manager_id, context) = (*manager_id, Context::system(self.at(day, 8)));
+        let input = CreateSubAccount {
+            email: client.email.clone(),
+            first_name: client.first_name.to_owned(),
+            last_name: client.last_name.to_owned(),
+            send_invite: false,
+        };
+        let create = move |conn: &mut _| sub_accounts::service::create(conn, &context, manager_id, &input);
+        let created = self.db.write_blocking(create)?;
+        if let Some(place) = self.clients.get_mut(index) {
+            *place = created.id;
+        }
+        Ok(())
+    }
+
+    /// Makes the day's new containers and posts the day's billing events as one batch.
+    fn bill(&mut self, day: i64, clients: &[Client], containers: &[Container]) -> Result<()> {
+        let mut events = Vec::new();
+        for (index, container) in containers.iter().enumerate() {
+            if container.day == day {
+                let id = self.make_container(day, clients, container)?;
+                if let Some(place) = self.containers.get_mut(index) {
+                    *place = Some(id);
+                }
+            }
+            let Some(id) = self.containers.get(index).copied().flatten() else { continue };
+            if let Some(number) = container.payment_on(day) {
+                events.push(self.subscription(day, id, container, "active"));
+                events.push(self.payment(day, id, container, number));
+            } else if container.cancelled == Some(day) {
+                events.push(self.subscription(day, id, container, "canceled"));
+            }
+        }
+        let (due, later) = std::mem::take(&mut self.refunds_due).into_iter().partition(|(on, _)| *on <= day);
+        self.refunds_due = later;
+        events.extend(
+            Vec::into_iter(due).map(|(on, data)| {
+                self.event(on, &format!("refund-{on}-{}", data["refundId"]), "payment.refunded", &data)
+            }),
+        );
+        self.post(day, events)
+    }
+
+    fn make_container(&self, day: i64, clients: &[Client], container: &Container) -> Result<ContainerId> {
+        let owner_id = self.clients.get(container.client).copied().ok_or_else(|| Error::internal("no such client"))?;
+        let shop = clients.get(container.client).map_or("Shop", |client| client.shop);
+        let input = CreateContainer {
+            name: format!("{shop} {}", container.kind.plan),
+            product: container.kind.product,
+            zone: None,
+            account_id: None,
+        };
+        let context = Context::system(self.at(day, 9));
+        let create = move |conn: &mut _| containers::service::create(conn, &context, owner_id, false, &input);
+        Ok(self.db.write_blocking(create)?.id)
+    }
+
+    fn post(&self, day: i64, events: Vec<Value>) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let elements = std::sync::Arc::new(events.into_iter().map(Element::read).collect::<Vec<_>>());
+        let context = Context { request_id: format!("demo-{day}"), ..Context::system(self.at(day, 12)) };
+        let work = move |conn: &mut _| apply_batch(conn, &context, &elements);
+        for verdict in self.db.write_blocking(work)? {
+            if verdict.outcome != Outcome::Applied {
+                return Err(Error::internal(format!("the demonstration's event was not applied: {verdict:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn subscription(&self, day: i64, id: ContainerId, container: &Container, status: &str) -> Value {
+        let data = json!({
+            "containerId": id,
+            "plan": container.kind.plan,
+            "billingPeriod": container.period,
+            "price": money(container.price_minor(), container),
+            "status": status,
+            "currentPeriodStart": self.at(day, 10),
+            "currentPeriodEnd": self.at(day + container.period_days(), 10),
+            "cancelAtPeriodEnd": false,
+            "nextPaymentAt": (status == "active").then(|| self.at(day + container.period_days(), 10)),
+        });
+        self.event(day, &format!("subscription-{day}-{id}"), "subscription.changed", &data)
+    }
+
+    /// A payment; every so often it is remembered to be refunded some days later.
+    fn payment(&mut self, day: i64, id: ContainerId, container: &Container, number: i64) -> Value {
+        self.payments += 1;
+        let payment_id = format!("demo-payment-{}", self.payments);
+        let tax_minor = container.price_minor() * container.tax_percent / 100;
+        let amount_minor = container.price_minor() + tax_minor;
+        if self.payments.is_multiple_of(REFUND_EVERY) {
+            let times = self.payments / REFUND_EVERY;
+            let (share, reason) = match times % 4 {
+                0 => (1, "chargeback"),
+                1 => (1, "refund"),
+                _ => (3, "refund"),
+            };
+            let refunded = money(amount_minor / share, container);
+            let days_later = if times.is_multiple_of(3) { 21 } else { 5 };
+            let data = json!({
+                "refundId": format!("demo-refund-{times}"), "paymentId": payment_id, "amount": refunded, "reason": reason,
+            });
+            self.refunds_due.push((day + days_later, data));
+        }
+        let data = json!({
+            "paymentId": payment_id,
+            "containerId": id,
+            "plan": container.kind.plan,
+            "billingPeriod": container.period,
+            "amount": money(amount_minor, container),
+            "tax": money(tax_minor, container),
+            "payer": "client",
+            "periodStart": self.at(day, 10),
+            "periodEnd": self.at(day + container.period_days(), 10),
+            "reason": if number == 0 { "first" } else { "renewal" },
+        });
+        self.event(day, &format!("event-of-{payment_id}"), "payment.succeeded", &data)
+    }
+
+    fn event(&self, day: i64, id: &str, event_type: &str, data: &Value) -> Value {
+        json!({"id": id, "type": event_type, "occurredAt": self.at(day, 10), "data": data})
+    }
+
+    /// Agencies apply as soon as they may; the operator decides two days later.
+    fn decide_memberships(&mut self, day: i64) -> Result<()> {
+        let context = Context::system(self.at(day, 15));
+        for (account_id, membership) in &mut self.managers {
+            let (id, context) = (*account_id, context.clone());
+            match membership {
+                Membership::Agency { rejected_before } => {
+                    let filed = self.db.write_blocking(move |conn| applications::file(conn, &context, id));
+                    match filed {
+                        Ok(application) if *rejected_before => {
+                            *membership = Membership::Applied { on: day, id: application.id };
+                        }
+                        Ok(application) => {
+                            let context = Context::system(self.start.plus_days(day - 1).plus_seconds(16 * 3_600));
+                            let reason = "Please complete the company's data first";
+                            let reject =
+                                move |conn: &mut _| applications::reject(conn, &context, application.id, reason);
+                            self.db.write_blocking(reject)?;
+                            *membership = Membership::Agency { rejected_before: true };
+                        }
+                        Err(error) if error.problem().code == Code::NotEligible => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Membership::Applied { on, id } if day >= *on + DECISION_DAYS => {
+                    let application_id = *id;
+                    self.db.write_blocking(move |conn| applications::approve(conn, &context, application_id))?;
+                    *membership = Membership::Partner;
+                }
+                Membership::Applied { .. } | Membership::Partner => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn money(minor: i64, container: &Container) -> Value {
+    let currency = if container.in_euros { "EUR" } else { "USD" };
+    json!({"amount": format!("{}.{:02}", minor / 100, minor % 100), "currency": currency})
+}

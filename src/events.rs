@@ -1,0 +1,247 @@
+//! The feed of events of each account: gap-free from 1, in commit order.
+//!
+//! A sequence number is taken from the account's row in the transaction of the cause, and that row's lock is held until
+//! the commit; so a reader that has seen a number has seen all below it. Events say what happened to which resource and
+//! nothing of its content. Rows are never changed or deleted.
+
+use std::collections::BTreeMap;
+
+use actix_web::get;
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::app::App;
+use crate::auth::principal::{Account, EventsRead};
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::db::schema::{accounts, events};
+use crate::db::{Conn, with_conn};
+use crate::error::{Error, Result};
+use crate::http::{Filter, Listing, list_type};
+use crate::id::{AccountId, Resource};
+
+/// Rows of one insert statement: far below the engines' limits on bound values (6 each).
+const ROWS_PER_INSERT: usize = 1_000;
+
+crate::text_enum! {
+    /// What happened.
+    pub enum EventType {
+        /// The account was made.
+        AccountCreated = "account.created",
+        /// Names or company of the account changed.
+        AccountUpdated = "account.updated",
+        /// The operator blocked the account.
+        AccountBlocked = "account.blocked",
+        /// The operator unblocked the account.
+        AccountUnblocked = "account.unblocked",
+        /// A client and a manager were linked.
+        SubAccountLinked = "subAccount.linked",
+        /// Note or billing of a sub-account changed.
+        SubAccountUpdated = "subAccount.updated",
+        /// A client and a manager were separated.
+        SubAccountDetached = "subAccount.detached",
+        /// A manager asked for access.
+        AccessRequested = "access.requested",
+        /// A client granted access.
+        AccessGranted = "access.granted",
+        /// A client declined access.
+        AccessDeclined = "access.declined",
+        /// A client took access back.
+        AccessRevoked = "access.revoked",
+        /// A container was made.
+        ContainerCreated = "container.created",
+        /// A container changed.
+        ContainerUpdated = "container.updated",
+        /// A container was deleted.
+        ContainerDeleted = "container.deleted",
+        /// The subscription of a container changed.
+        SubscriptionChanged = "subscription.changed",
+        /// A commission arose.
+        CommissionCreated = "commission.created",
+        /// A commission is ready to payout.
+        CommissionReady = "commission.ready",
+        /// A refund took back all or part of a commission.
+        CommissionReversed = "commission.reversed",
+        /// An adjustment was made.
+        CommissionAdjusted = "commission.adjusted",
+        /// The level of a partner changed.
+        LevelChanged = "level.changed",
+        /// An application to the partner program was filed.
+        PartnerApplicationCreated = "partnerApplication.created",
+        /// An application was approved: the account is a partner.
+        PartnerApplicationApproved = "partnerApplication.approved",
+        /// An application was rejected.
+        PartnerApplicationRejected = "partnerApplication.rejected",
+        /// A referral link was made.
+        ReferralLinkCreated = "referralLink.created",
+        /// A referral link changed.
+        ReferralLinkUpdated = "referralLink.updated",
+        /// An API key was made.
+        ApiKeyCreated = "apiKey.created",
+        /// An API key was revoked.
+        ApiKeyRevoked = "apiKey.revoked",
+    }
+}
+
+/// Something that happened to a resource of the account.
+#[derive(Debug, Clone, Queryable, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    /// Its number in the account's feed: 1, 2, 3, … without a gap.
+    #[schema(minimum = 1, example = 17)]
+    pub sequence: i64,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// Kind of the resource.
+    #[schema(example = "commission")]
+    pub resource_type: String,
+    /// Its id.
+    #[schema(example = "com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
+    pub resource_id: String,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+}
+
+list_type!(EventList, Event, "One page of events, oldest first.");
+
+/// From where on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+pub struct EventFilter {
+    /// Only events with a greater number: the last one that was seen.
+    #[param(minimum = 0, example = 16)]
+    pub after: Option<u64>,
+}
+
+/// Registers the operation.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(utoipa_actix_web::scope("/v3/events").service(list_events));
+}
+
+/// Read the feed of events.
+///
+/// Every change of the account's sub-accounts, access, containers, commissions, level, links and keys, oldest first. The
+/// numbers have no gap, and an event that appears has a greater number than every one before it: ask again with the last
+/// number seen as `after`, and nothing is missed.
+#[utoipa::path(tag = "Events", operation_id = "listEvents", params(EventFilter),
+    responses((status = 200, description = "One page of events", body = EventList)),
+    security(("apiKey" = ["events:read"])))]
+#[get("")]
+async fn list_events(who: Account<EventsRead>, app: App, filter: Filter<EventFilter>) -> Result<Listing<Event>> {
+    let Filter { filter, page } = filter;
+    let seen = filter.after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
+    let (account_id, after, fetch) = (who.account_id()?, page.after_key()?.unwrap_or(seen), page.fetch());
+    let rows = app.db.read(move |conn| list(conn, account_id, after, fetch)).await?;
+    Ok(page.listing(rows, |event| event.sequence))
+}
+
+/// An event before it has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Whose feed.
+    pub account_id: AccountId,
+    /// What happened.
+    pub event_type: EventType,
+    /// To what.
+    pub resource: Resource,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = events)]
+struct EventRow<'a> {
+    account_id: AccountId,
+    sequence: i64,
+    event_type: EventType,
+    resource_type: &'a str,
+    resource_id: &'a str,
+    occurred_at: Timestamp,
+}
+
+/// Appends one event to the feed of `account_id`.
+///
+/// # Errors
+/// The database's failure; an account that does not exist.
+pub fn record(
+    conn: &mut Conn,
+    context: &Context,
+    account_id: AccountId,
+    event_type: EventType,
+    resource: impl Into<Resource>,
+) -> Result<()> {
+    let resource = resource.into();
+    let sequence = take_sequences(conn, account_id, 1)?;
+    let row = row(context.now, sequence, account_id, event_type, &resource);
+    diesel::insert_into(events::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Appends events to the feeds of their accounts: one update per account, in the order of their ids, and the events of
+/// an account in the order given.
+///
+/// # Errors
+/// The database's failure; an account that does not exist.
+pub fn record_many(conn: &mut Conn, now: Timestamp, new_events: &[NewEvent]) -> Result<()> {
+    let mut by_account: BTreeMap<AccountId, Vec<&NewEvent>> = BTreeMap::new();
+    for event in new_events {
+        by_account.entry(event.account_id).or_default().push(event);
+    }
+    let mut rows = Vec::with_capacity(new_events.len());
+    for (account_id, account_events) in by_account {
+        let count = i64::try_from(account_events.len()).map_err(Error::internal)?;
+        let first = take_sequences(conn, account_id, count)?;
+        rows.extend(
+            (first..)
+                .zip(account_events)
+                .map(|(sequence, event)| row(now, sequence, account_id, event.event_type, &event.resource)),
+        );
+    }
+    for chunk in rows.chunks(ROWS_PER_INSERT) {
+        with_conn!(conn, c => diesel::insert_into(events::table).values(chunk).execute(c))?;
+    }
+    Ok(())
+}
+
+/// Up to `limit` events of the account with a number above `after`, oldest first.
+fn list(conn: &mut Conn, account_id: AccountId, after: i64, limit: i64) -> Result<Vec<Event>> {
+    Ok(events::table
+        .filter(events::account_id.eq(account_id))
+        .filter(events::sequence.gt(after))
+        .order(events::sequence)
+        .limit(limit)
+        .select((events::sequence, events::event_type, events::resource_type, events::resource_id, events::occurred_at))
+        .load(conn)?)
+}
+
+/// Takes `count` numbers of the account's feed and returns the first; locks the account's row until the commit.
+fn take_sequences(conn: &mut Conn, account_id: AccountId, count: i64) -> Result<i64> {
+    let last: i64 = diesel::update(accounts::table.find(account_id))
+        .set(accounts::event_sequence.eq(accounts::event_sequence + count))
+        .returning(accounts::event_sequence)
+        .get_result(conn)
+        .map_err(|error| Error::internal(format!("the feed of {account_id}: {error}")))?;
+    Ok(last - count + 1)
+}
+
+fn row(
+    now: Timestamp,
+    sequence: i64,
+    account_id: AccountId,
+    event_type: EventType,
+    resource: &Resource,
+) -> EventRow<'_> {
+    EventRow {
+        account_id,
+        sequence,
+        event_type,
+        resource_type: resource.kind,
+        resource_id: &resource.id,
+        occurred_at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Whether the server lives, and whether it can do its work; for load balancers and orchestrators. Tells nothing of the
+//! inside.
+
+use actix_web::{get, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::app::App;
+use crate::db::migrate;
+use crate::error::{Error, Result};
+
+/// State of the server.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Health {
+    /// Always `ok`; a server that is not answers a problem.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// `/health/live` and `/health/ready`.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(utoipa_actix_web::scope("/health").service(live).service(ready));
+}
+
+/// Check that the server lives.
+///
+/// Answers as long as the process handles requests, whatever the state of the database.
+#[utoipa::path(
+    tag = "Service",
+    operation_id = "getLiveness",
+    responses((status = 200, description = "The server lives", body = Health)),
+    security(())
+)]
+#[get("/live")]
+async fn live() -> web::Json<Health> {
+    web::Json(Health { status: "ok" })
+}
+
+/// Check that the server can do its work.
+///
+/// Asks the database, and whether its tables are those that this version of the server needs.
+#[utoipa::path(
+    tag = "Service",
+    operation_id = "getReadiness",
+    responses((status = 200, description = "The server is ready", body = Health)),
+    security(())
+)]
+#[get("/ready")]
+async fn ready(app: App) -> Result<web::Json<Health>> {
+    if !app.db.read(migrate::is_current).await? {
+        return Err(Error::Unavailable("the database lacks migrations".to_owned()));
+    }
+    Ok(web::Json(Health { status: "ok" }))
+}

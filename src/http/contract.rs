@@ -1,0 +1,241 @@
+//! What the OpenAPI document says of paths, methods and query parameters, as tables for requests that break it.
+//!
+//! Built once from the document that is served, so that the two cannot differ. HEAD counts wherever GET does.
+
+use std::collections::{BTreeMap, HashMap};
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, web};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::{Components, OpenApi, PathItem, RefOr};
+
+use super::query::pairs;
+use crate::app::AppState;
+use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::openapi::is_public;
+
+/// Every path of the document with its operations.
+#[derive(Debug)]
+pub struct Contract {
+    /// Paths without parameters, and where they stand in `paths`: they win over those with.
+    literal: HashMap<String, usize>,
+    /// By the path as the document and actix's patterns spell it.
+    spelled: HashMap<String, usize>,
+    paths: Vec<PathRules>,
+}
+
+#[derive(Debug)]
+struct PathRules {
+    segments: Vec<Segment>,
+    /// For `Allow`.
+    allow: String,
+    operations: BTreeMap<String, Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    query_names: Vec<String>,
+    is_public: bool,
+}
+
+/// What stands between two slashes: text, or a parameter between fixed text.
+#[derive(Debug)]
+enum Segment {
+    Literal(String),
+    Parameter { before: String, after: String },
+}
+
+impl Contract {
+    /// The tables of `document`.
+    #[must_use]
+    pub fn of(document: &OpenApi) -> Self {
+        let mut contract = Self { literal: HashMap::new(), spelled: HashMap::new(), paths: Vec::new() };
+        for (path, item) in &document.paths.paths {
+            let index = contract.paths.len();
+            if !path.contains('{') {
+                contract.literal.insert(path.clone(), index);
+            }
+            contract.spelled.insert(path.clone(), index);
+            contract.paths.push(PathRules::of(path, item, document.components.as_ref()));
+        }
+        contract
+    }
+
+    /// Why a request that reached no operation has none: 405 with `Allow`, or 404.
+    #[must_use]
+    pub fn refusal(&self, path: &str) -> Problem {
+        let literal = self.literal.get(path).and_then(|index| self.paths.get(*index));
+        match literal.or_else(|| self.paths.iter().find(|rules| rules.matches(path))) {
+            Some(rules) => rules.method_refusal(),
+            None => Problem::new(Code::NotFound, "there is no such path"),
+        }
+    }
+
+    /// The refusal of a method that a path without parameters lacks, before a path with parameters could catch it:
+    /// `/v3/sub-accounts/attach` is no sub-account.
+    #[must_use]
+    pub fn misused_literal(&self, path: &str, method: &Method) -> Option<Problem> {
+        let rules = self.paths.get(*self.literal.get(path)?)?;
+        (!rules.operations.contains_key(method.as_str())).then(|| rules.method_refusal())
+    }
+
+    /// Whether anybody may call the operation behind a route's pattern. What the document does not know is.
+    #[must_use]
+    pub fn is_public(&self, pattern: &str, method: &Method) -> bool {
+        self.rules(pattern, method).is_none_or(|rules| rules.is_public)
+    }
+
+    fn rules(&self, pattern: &str, method: &Method) -> Option<&Rules> {
+        self.paths.get(*self.spelled.get(pattern)?)?.operations.get(method.as_str())
+    }
+}
+
+impl PathRules {
+    fn of(path: &str, item: &PathItem, components: Option<&Components>) -> Self {
+        let operations: BTreeMap<_, _> =
+            operations(item).map(|(method, operation)| (method.to_owned(), Rules::of(operation, components))).collect();
+        let mut allow: Vec<&str> = operations.keys().map(String::as_str).collect();
+        if allow.contains(&"GET") {
+            allow.push("HEAD");
+        }
+        Self { segments: path.split('/').map(Segment::of).collect(), allow: allow.join(", "), operations }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let mut parts = path.split('/');
+        self.segments.iter().all(|segment| parts.next().is_some_and(|part| segment.matches(part)))
+            && parts.next().is_none()
+    }
+
+    fn method_refusal(&self) -> Problem {
+        let mut problem = Problem::new(Code::MethodNotAllowed, format!("the path takes {}", self.allow));
+        problem.allow = Some(self.allow.clone());
+        problem
+    }
+}
+
+impl Rules {
+    fn of(operation: &Operation, components: Option<&Components>) -> Self {
+        let parameters = operation.parameters.iter().flatten().filter_map(|one| resolve(one, components));
+        let in_query = parameters.filter(|parameter| matches!(parameter.parameter_in, ParameterIn::Query));
+        Self {
+            query_names: in_query.map(|parameter| parameter.name.clone()).collect(),
+            is_public: is_public(operation),
+        }
+    }
+}
+
+impl Segment {
+    fn of(text: &str) -> Self {
+        match text.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
+            Some((before, after)) => Self::Parameter { before: before.to_owned(), after: after.to_owned() },
+            None => Self::Literal(text.to_owned()),
+        }
+    }
+
+    fn matches(&self, part: &str) -> bool {
+        match self {
+            Self::Literal(text) => text == part,
+            Self::Parameter { before, after } => part
+                .strip_prefix(before.as_str())
+                .and_then(|rest| rest.strip_suffix(after.as_str()))
+                .is_some_and(|value| !value.is_empty()),
+        }
+    }
+}
+
+fn resolve<'a>(parameter: &'a RefOr<Parameter>, components: Option<&'a Components>) -> Option<&'a Parameter> {
+    match parameter {
+        RefOr::T(parameter) => Some(parameter),
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.strip_prefix("#/components/parameters/")?;
+            match components?.parameters.get(name)? {
+                RefOr::T(parameter) => Some(parameter),
+                RefOr::Ref(_) => None,
+            }
+        }
+    }
+}
+
+/// The operations of a path with their methods in capitals.
+pub(crate) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+    [("DELETE", &item.delete), ("GET", &item.get), ("PATCH", &item.patch), ("POST", &item.post), ("PUT", &item.put)]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+/// Refuses query parameters that the document does not know for the matched operation.
+///
+/// # Errors
+/// 400 `unknownParameter` naming each.
+pub fn refuse_unknown_parameters(request: &HttpRequest) -> Result<()> {
+    if request.query_string().is_empty() {
+        return Ok(());
+    }
+    let app = request.app_data::<web::Data<AppState>>();
+    let (Some(app), Some(pattern)) = (app, request.match_pattern()) else { return Ok(()) };
+    let Some(rules) = app.contract.rules(&pattern, request.method()) else { return Ok(()) };
+    let unknown: Vec<String> = pairs(request.query_string())?
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| !rules.query_names.contains(name))
+        .collect();
+    if unknown.is_empty() { Ok(()) } else { Err(unknown_parameters(&unknown, &rules.query_names)) }
+}
+
+fn unknown_parameters(unknown: &[String], known: &[String]) -> Error {
+    let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let problem = Problem::new(
+        Code::UnknownParameter,
+        format!("there is no query parameter {}; this operation takes {takes}", unknown.join(", ")),
+    );
+    let violation =
+        |name: &String| Violation::parameter(name, "unknownParameter", "is not a parameter of this operation");
+    unknown.iter().map(violation).fold(problem, Problem::with).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItemBuilder};
+    use utoipa::openapi::{OpenApiBuilder, PathsBuilder};
+
+    use super::*;
+
+    fn contract() -> Contract {
+        let item = |methods: &[HttpMethod]| {
+            methods.iter().fold(PathItemBuilder::new(), |item, method| {
+                item.operation(method.clone(), OperationBuilder::new().build())
+            })
+        };
+        let paths = PathsBuilder::new()
+            .path("/v3/things/{thingId}", item(&[HttpMethod::Get, HttpMethod::Patch]).build())
+            .path("/v3/things/attach", item(&[HttpMethod::Post]).build())
+            .path("/badge/{code}.svg", item(&[HttpMethod::Get]).build());
+        Contract::of(&OpenApiBuilder::new().paths(paths.build()).build())
+    }
+
+    fn allow(path: &str) -> Option<String> {
+        contract().refusal(path).allow
+    }
+
+    #[test]
+    fn a_known_path_names_its_methods_and_head_with_get() {
+        assert_eq!(allow("/v3/things/x").as_deref(), Some("GET, PATCH, HEAD"));
+        assert_eq!(allow("/v3/things/attach").as_deref(), Some("POST"));
+        assert_eq!(allow("/badge/x.svg").as_deref(), Some("GET, HEAD"));
+    }
+
+    #[test]
+    fn an_unknown_path_is_404() {
+        for path in ["/v3/things", "/v3/things/", "/v3/things/x/y", "/badge/x", "/badge/.svg", "/", ""] {
+            assert_eq!(contract().refusal(path).code, Code::NotFound, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_without_parameters_is_not_taken_for_one_with() {
+        assert!(contract().misused_literal("/v3/things/attach", &Method::PATCH).is_some());
+        assert!(contract().misused_literal("/v3/things/attach", &Method::POST).is_none());
+        assert!(contract().misused_literal("/v3/things/x", &Method::POST).is_none());
+    }
+}

@@ -1,0 +1,315 @@
+//! JSON into types: text that is no JSON, a wrong shape and a broken rule each become their own problem, with pointers.
+//!
+//! Pure; never touches a request. Details name fields and rules, never a type of ours.
+
+use std::fmt::Display;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
+
+use super::strict::Strict;
+use crate::error::{Code, Problem, Violation};
+
+/// Longest explanation that repeats something of the request, in characters.
+const MAX_DETAIL_CHARS: usize = 300;
+
+/// Reads one JSON document.
+///
+/// # Errors
+/// 400 `invalidJson`: malformed, not UTF-8, or nested deeper than 127 levels. A number that no type of the API holds is
+/// well-formed, hence 422.
+pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = error.to_string();
+        if message.starts_with("number out of range") {
+            return Problem::validation(vec![Violation::at("", "type", "holds a number that is out of range")]);
+        }
+        Problem::new(Code::InvalidJson, shorten(format!("the body is not well-formed JSON: {message}")))
+    })
+}
+
+/// A valid `T`: of the right shape, without U+0000 (which no database keeps), keeping every rule.
+///
+/// # Errors
+/// 422 `validationFailed`: the first fault of the shape, or every broken rule.
+pub fn from_value<T: DeserializeOwned + Validate>(value: Value) -> Result<T, Problem> {
+    let mut violations = Vec::new();
+    find_null_characters(&value, "", &mut violations);
+    if !violations.is_empty() {
+        return Err(Problem::validation(violations));
+    }
+    let input: T = of_shape(value)?;
+    input.validate().map_err(|errors| Problem::validation(rule_violations(&errors)))?;
+    Ok(input)
+}
+
+/// A `T` of the right shape, whose rules are not looked at.
+///
+/// # Errors
+/// 422 `validationFailed` with the first fault.
+pub fn of_shape<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(Strict(value))
+        .map_err(|error| Problem::validation(vec![shape_violation(error.path(), error.inner())]))
+}
+
+/// What a deserialiser's error says about the field at `path`.
+pub(super) fn shape_violation(path: &Path, error: &impl Display) -> Violation {
+    let (field, code, detail) = explain(&error.to_string());
+    let mut pointer = pointer_to(path);
+    if let Some(field) = field {
+        let token = format!("/{}", escape(&field));
+        if code != "unknownField" || !pointer.ends_with(&token) {
+            pointer.push_str(&token);
+        }
+    }
+    Violation::at(pointer, code, shorten(detail))
+}
+
+/// Field that the message names, the rule's code, and the sentence for the caller.
+fn explain(message: &str) -> (Option<String>, &'static str, String) {
+    let quoted = |rest: &str| rest.rsplit_once('`').map_or(rest, |(name, _)| name).to_owned();
+    if let Some(rest) = message.strip_prefix("missing field `") {
+        return (Some(quoted(rest)), "required", "is required".to_owned());
+    }
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let name = rest.split_once("`, ").map_or_else(|| quoted(rest), |(name, _)| name.to_owned());
+        return (Some(name), "unknownField", "is not a field of this body".to_owned());
+    }
+    let expected = message.rsplit_once(", expected ").map(|(_, expected)| expected);
+    if message.starts_with("unknown variant `") {
+        let words = expected.unwrap_or("a known value").replace('`', "");
+        return (None, "unknownValue", format!("must be {words}"));
+    }
+    match expected {
+        Some(expected) if message.starts_with("invalid ") => {
+            (None, "type", format!("must be {}", plain_name(expected)))
+        }
+        _ => (None, "malformed", plain_sentence(message)),
+    }
+}
+
+/// What serde calls `expected`, as a user of JSON would.
+fn plain_name(expected: &str) -> String {
+    let name = match expected {
+        "a map" => "an object",
+        "a sequence" => "an array",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative, in the documented range",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number in the documented range",
+        "f32" | "f64" => "a number",
+        "a borrowed string" | "string" | "str" => "a string",
+        "variant identifier" | "string or map" => "one of the documented values",
+        "unit" => "null",
+        _ if expected.starts_with("struct ") => "an object",
+        _ if expected.contains("struct ") || expected.contains("enum ") || expected.contains("::") => {
+            "of the documented type"
+        }
+        _ => expected,
+    };
+    name.to_owned()
+}
+
+/// What the standard library says about a text that is no number, as a user of an API would.
+fn plain_sentence(message: &str) -> String {
+    match message {
+        "provided string was not `true` or `false`" => "must be true or false".to_owned(),
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "must be a whole number".to_owned()
+        }
+        "number too large to fit in target type" | "number too small to fit in target type" => {
+            "is a number out of range".to_owned()
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_DETAIL_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The JSON Pointer (RFC 6901) behind a path.
+fn pointer_to(path: &Path) -> String {
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", escape(key)),
+        Segment::Enum { variant } => format!("{pointer}/{}", escape(variant)),
+        Segment::Unknown => pointer,
+    })
+}
+
+fn escape(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
+fn find_null_characters(value: &Value, pointer: &str, violations: &mut Vec<Violation>) {
+    let found = |pointer: &str| Violation::at(pointer, "nullCharacter", "must not contain the character U+0000");
+    match value {
+        Value::String(text) if text.contains('\0') => violations.push(found(pointer)),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                find_null_characters(item, &format!("{pointer}/{index}"), violations);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let pointer = format!("{pointer}/{}", escape(name));
+                if name.contains('\0') {
+                    violations.push(found(&pointer));
+                }
+                find_null_characters(field, &pointer, violations);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Every broken rule, in the order of the pointers.
+#[must_use]
+pub fn rule_violations(errors: &ValidationErrors) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    collect_rules(errors, "", &mut violations);
+    violations.sort_by(|one, other| (&one.pointer, &one.code).cmp(&(&other.pointer, &other.code)));
+    violations
+}
+
+fn collect_rules(errors: &ValidationErrors, pointer: &str, violations: &mut Vec<Violation>) {
+    for (field, kind) in errors.errors() {
+        // validator names rules over the whole struct `__all__`.
+        let pointer =
+            if field == "__all__" { pointer.to_owned() } else { format!("{pointer}/{}", escape(&camel_case(field))) };
+        match kind {
+            ValidationErrorsKind::Field(rules) => {
+                violations.extend(rules.iter().map(|rule| rule_violation(&pointer, rule)));
+            }
+            ValidationErrorsKind::Struct(nested) => collect_rules(nested, &pointer, violations),
+            ValidationErrorsKind::List(items) => {
+                for (index, nested) in items {
+                    collect_rules(nested, &format!("{pointer}/{index}"), violations);
+                }
+            }
+        }
+    }
+}
+
+fn rule_violation(pointer: &str, rule: &ValidationError) -> Violation {
+    let detail = rule.message.as_ref().map_or_else(|| rule_detail(rule), ToString::to_string);
+    Violation::at(pointer, camel_case(&rule.code), detail)
+}
+
+/// A sentence for the rules that come with the validator; the crate's own rules bring their message.
+fn rule_detail(rule: &ValidationError) -> String {
+    let unit = match (rule.code.as_ref(), rule.params.get("value")) {
+        ("length", Some(Value::Array(_))) => " items",
+        ("length", _) => " characters",
+        _ => "",
+    };
+    let bound = |name| rule.params.get(name).map(|value| value.to_string().trim_end_matches(".0").to_owned());
+    let verb = if rule.code == "length" { "have" } else { "be" };
+    if let Some(equal) = bound("equal") {
+        return format!("must {verb} exactly {equal}{unit}");
+    }
+    match (rule.code.as_ref(), bound("min"), bound("max")) {
+        ("email", ..) => "is not an e-mail address".to_owned(),
+        ("url", ..) => "is not a URL".to_owned(),
+        ("required", ..) => "is required".to_owned(),
+        (_, Some(min), Some(max)) => format!("must {verb} {min} to {max}{unit}"),
+        (_, Some(min), None) => format!("must {verb} at least {min}{unit}"),
+        (_, None, Some(max)) => format!("must {verb} at most {max}{unit}"),
+        _ => "is not valid".to_owned(),
+    }
+}
+
+/// `first_name` as the API spells it: `firstName`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.trim_start_matches("r#").split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |joined, word| {
+        let mut letters = word.chars();
+        let head = letters.next().map(|letter| letter.to_ascii_uppercase());
+        joined + &head.into_iter().chain(letters).collect::<String>()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, Validate)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Outer {
+        #[validate(length(min = 1, max = 5))]
+        first_name: String,
+        #[validate(nested)]
+        #[serde(default)]
+        inner_items: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize, Validate)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Inner {
+        #[validate(range(min = 1))]
+        amount_minor: i64,
+    }
+
+    fn refused(value: Value) -> Vec<(String, String)> {
+        let violations = from_value::<Outer>(value).unwrap_err().violations;
+        violations.into_iter().map(|violation| (violation.pointer.unwrap(), violation.code)).collect()
+    }
+
+    fn one(pointer: &str, code: &str) -> Vec<(String, String)> {
+        vec![(pointer.to_owned(), code.to_owned())]
+    }
+
+    #[test]
+    fn a_missing_field_is_pointed_at_where_it_should_be() {
+        assert_eq!(refused(json!({})), one("/firstName", "required"));
+        assert_eq!(
+            refused(json!({"firstName": "a", "innerItems": [{}]})),
+            one("/innerItems/0/amountMinor", "required")
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_pointed_at_once_and_escaped() {
+        assert_eq!(refused(json!({"firstName": "a", "x/y~z": 1})), one("/x~1y~0z", "unknownField"));
+        let nested = json!({"firstName": "a", "innerItems": [{"amountMinor": 1, "other": 2}]});
+        assert_eq!(refused(nested), one("/innerItems/0/other", "unknownField"));
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_without_a_type_of_ours() {
+        let problem = from_value::<Outer>(json!([1])).unwrap_err();
+        assert!(!problem.detail.contains("Outer"), "{}", problem.detail);
+        assert_eq!(refused(json!({"firstName": 5})), one("/firstName", "type"));
+        assert_eq!(
+            refused(json!({"firstName": "a", "innerItems": [{"amountMinor": "1"}]})),
+            one("/innerItems/0/amountMinor", "type")
+        );
+    }
+
+    #[test]
+    fn all_broken_rules_are_reported_at_once() {
+        let broken = json!({"firstName": "", "innerItems": [{"amountMinor": 1}, {"amountMinor": 0}]});
+        assert_eq!(refused(broken), [one("/firstName", "length"), one("/innerItems/1/amountMinor", "range")].concat());
+    }
+
+    #[test]
+    fn a_null_character_is_refused_wherever_it_is() {
+        assert_eq!(refused(json!({"firstName": "a\0"})), one("/firstName", "nullCharacter"));
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_400_however_deep() {
+        for bytes in [&b"{"[..], b"", b"{\"a\": \"\xff\"}", "[".repeat(100_000).as_bytes()] {
+            assert_eq!(parse(bytes).unwrap_err().code, Code::InvalidJson);
+        }
+        assert_eq!(parse(b"1e999").unwrap_err().code, Code::ValidationFailed);
+    }
+}

@@ -1,0 +1,25 @@
+//! The HTTP side that all features share: extractors, answers, middleware.
+
+pub mod contract;
+mod etag;
+mod extract;
+pub mod json;
+pub mod limit;
+pub mod middleware;
+mod page;
+mod patch;
+mod payload;
+mod problem;
+mod query;
+mod reply;
+mod request;
+mod strict;
+
+pub use etag::{IfMatch, conditional, conditional_bytes, etag};
+pub use extract::{Batch, Body, Command, CommandRule, KeyRule, NoFields, OfElements, Optional, Refused, Required};
+pub use page::{Listing, Page, list_type};
+pub use patch::{Patch, Trim, present, trimmed, trimmed_present};
+pub use problem::PROBLEM_JSON;
+pub use query::{Filter, MAX_VALUES, OneOf, Query};
+pub use reply::Reply;
+pub use request::{RequestId, came_as_head};

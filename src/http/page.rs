@@ -1,0 +1,275 @@
+//! Pages of lists: `limit`, and a cursor that is bound to the path, the filters and the caller.
+//!
+//! A cursor is no secret and grants nothing; it is opaque so that it can change, and bound so that a mistake is told.
+
+use std::fmt::Display;
+use std::future::{Ready, ready};
+use std::str::FromStr;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::query::{Pairs, bad_parameter, pairs};
+use crate::auth::principal::Authentication;
+use crate::crypto::sha256;
+use crate::error::{Code, Error, Problem, Result, Violation};
+
+/// Rows of a page when the client does not say.
+const DEFAULT_LIMIT: i64 = 25;
+/// Most rows of a page.
+const MAX_LIMIT: i64 = 100;
+/// Bytes of the digest in a cursor.
+const SEAL_BYTES: usize = 12;
+
+/// `limit` and `cursor` of a list. By itself the extractor of a list without filters.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// How many rows at most; a service asks for [`Page::fetch`].
+    pub limit: i64,
+    /// Key of the last row of the page before, as the list gave it to [`Page::listing`].
+    pub after: Option<String>,
+    binding: Binding,
+}
+
+/// What a cursor belongs to.
+#[derive(Debug, Clone)]
+struct Binding {
+    path: String,
+    /// All parameters but `cursor` and `limit`, sorted.
+    filters: Pairs,
+    account: String,
+    limit_as_sent: Option<String>,
+}
+
+impl Page {
+    /// The page that a request asks for, and its other parameters.
+    pub(super) fn take_from(request: &HttpRequest) -> Result<(Self, Pairs)> {
+        let mut filters = pairs(request.query_string())?;
+        let mut take =
+            |name: &str| filters.iter().position(|(other, _)| other == name).map(|index| filters.swap_remove(index).1);
+        let (limit_as_sent, cursor) = (take("limit"), take("cursor"));
+        filters.sort_unstable();
+        let limit = limit_as_sent.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+        let account = caller_of(request);
+        let binding = Binding { path: request.path().to_owned(), filters: filters.clone(), account, limit_as_sent };
+        let after = cursor.map(|cursor| binding.open(&cursor)).transpose()?;
+        Ok((Self { limit, after, binding }, filters))
+    }
+
+    /// How many rows to fetch: one more than are shown tells whether there is another page.
+    #[must_use]
+    pub const fn fetch(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// [`Page::after`] as the key that it was.
+    ///
+    /// # Errors
+    /// 400 `invalidCursor`.
+    pub fn after_key<K: FromStr>(&self) -> Result<Option<K>> {
+        self.after.as_deref().map(|key| key.parse().map_err(|_| invalid_cursor())).transpose()
+    }
+
+    /// The answer: at most [`Page::limit`] of `rows`, with the cursor behind the last of them, whose key is `key(row)`.
+    #[must_use]
+    pub fn listing<T, K: Display>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Listing<T> {
+        let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > shown;
+        rows.truncate(shown);
+        let last = rows.last().filter(|_| has_more);
+        let next_cursor = last.map(|row| self.binding.seal(&key(row).to_string()));
+        let next_link = next_cursor.as_deref().map(|cursor| self.binding.link(cursor));
+        Listing { data: rows, has_more, next_cursor, next_link }
+    }
+}
+
+impl FromRequest for Page {
+    type Error = Error;
+    type Future = Ready<Result<Self>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        ready(Self::take_from(request).map(|(page, _)| page))
+    }
+}
+
+impl Binding {
+    fn seal(&self, key: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode([self.digest(key).as_slice(), key.as_bytes()].concat())
+    }
+
+    fn open(&self, cursor: &str) -> Result<String> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid_cursor())?;
+        let (digest, key) = bytes.split_at_checked(SEAL_BYTES).ok_or_else(invalid_cursor)?;
+        let key = std::str::from_utf8(key).map_err(|_| invalid_cursor())?;
+        if digest != self.digest(key) {
+            return Err(invalid_cursor());
+        }
+        Ok(key.to_owned())
+    }
+
+    /// Every part goes in with its length, so that no two lists have the same bytes.
+    fn digest(&self, key: &str) -> [u8; SEAL_BYTES] {
+        let filters = self.filters.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let mut bytes = Vec::new();
+        for part in [self.path.as_str(), &self.account, key].into_iter().chain(filters) {
+            bytes.extend_from_slice(&part.len().to_le_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        let mut digest = [0; SEAL_BYTES];
+        digest.iter_mut().zip(sha256(&bytes)).for_each(|(short, byte)| *short = byte);
+        digest
+    }
+
+    /// The next page's path and query.
+    fn link(&self, cursor: &str) -> String {
+        let limit = self.limit_as_sent.iter().map(|limit| ("limit", limit.as_str()));
+        let filters = self.filters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(filters.chain(limit).chain([("cursor", cursor)]))
+            .finish();
+        format!("{}?{query}", self.path)
+    }
+}
+
+fn parse_limit(text: &str) -> Result<i64> {
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| bad_parameter("limit", "range", "must be a whole number from 1 to 100"))
+}
+
+fn invalid_cursor() -> Error {
+    let detail = "is not a cursor of this list with these filters";
+    Problem::new(Code::InvalidCursor, format!("cursor {detail}"))
+        .with(Violation::parameter("cursor", "invalidCursor", detail))
+        .into()
+}
+
+/// Whose list it is; operators share theirs.
+fn caller_of(request: &HttpRequest) -> String {
+    match request.extensions().get::<Authentication>() {
+        Some(Authentication::Caller(who)) => who.account_id.map(|id| id.to_string()).unwrap_or_default(),
+        _ => String::new(),
+    }
+}
+
+/// One page of a list, as it is answered.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listing<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// For `cursor`, to get them.
+    pub next_cursor: Option<String>,
+    #[serde(skip)]
+    next_link: Option<String>,
+}
+
+impl<T> Listing<T> {
+    /// The same page with each row in another form.
+    #[must_use]
+    pub fn map<U>(self, form: impl FnMut(T) -> U) -> Listing<U> {
+        let Self { data, has_more, next_cursor, next_link } = self;
+        Listing { data: data.into_iter().map(form).collect(), has_more, next_cursor, next_link }
+    }
+}
+
+impl<T: Serialize> Responder for Listing<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, _request: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        if let Some(link) = &self.next_link {
+            response.insert_header((header::LINK, format!("<{link}>; rel=\"next\"")));
+        }
+        response.json(self)
+    }
+}
+
+/// Names the list type of a resource for the OpenAPI document: `list_type!(CommissionList, Commission, "One page …")`.
+#[macro_export]
+macro_rules! list_type {
+    ($name:ident, $row:ty, $description:literal) => {
+        #[doc = $description]
+        #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            /// The rows of this page.
+            #[schema(max_items = 100)]
+            pub data: Vec<$row>,
+            /// Whether there are more rows behind this page.
+            #[schema(example = false)]
+            pub has_more: bool,
+            /// Send it as `cursor` to get the next page; null on the last page.
+            #[schema(required = true, example = json!(null))]
+            pub next_cursor: Option<String>,
+        }
+    };
+}
+pub use list_type;
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn page(uri: &str) -> Result<Page> {
+        Page::take_from(&TestRequest::with_uri(uri).to_http_request()).map(|(page, _)| page)
+    }
+
+    fn cursor_of(uri: &str) -> String {
+        page(uri).unwrap().listing((1..=101).collect(), |row: &i64| *row).next_cursor.unwrap()
+    }
+
+    #[test]
+    fn a_cursor_leads_on_with_the_same_filters_in_any_order_and_another_limit() {
+        let cursor = cursor_of("/v3/things?a=1&b=2&limit=2");
+        let next = page(&format!("/v3/things?b=2&a=1&limit=7&cursor={cursor}")).unwrap();
+        assert_eq!((next.after.as_deref(), next.limit), (Some("2"), 7));
+        assert_eq!(next.after_key::<i64>().unwrap(), Some(2));
+        assert!(next.after_key::<crate::id::AccountId>().is_err());
+    }
+
+    #[test]
+    fn a_foreign_or_tampered_cursor_is_refused() {
+        let cursor = cursor_of("/v3/things?a=1");
+        let mut tampered = BASE64_URL_SAFE_NO_PAD.decode(&cursor).unwrap();
+        *tampered.last_mut().unwrap() ^= 1;
+        let tampered = BASE64_URL_SAFE_NO_PAD.encode(tampered);
+        for uri in [
+            format!("/v3/things?a=2&cursor={cursor}"),
+            format!("/v3/things?cursor={cursor}"),
+            format!("/v3/others?a=1&cursor={cursor}"),
+            format!("/v3/things?a=1&cursor={tampered}"),
+            "/v3/things?a=1&cursor=".to_owned(),
+            "/v3/things?a=1&cursor=%F0%9F%92%A9".to_owned(),
+        ] {
+            assert_eq!(page(&uri).unwrap_err().problem().code, Code::InvalidCursor, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_last_page_has_no_cursor() {
+        let page = page("/v3/things?limit=3").unwrap();
+        let last = page.listing(vec![1, 2, 3], |row| *row);
+        assert_eq!((last.has_more, last.next_cursor, last.next_link), (false, None, None));
+        let more = page.listing(vec![1, 2, 3, 4], |row| *row);
+        assert_eq!((more.data.len(), more.has_more), (3, true));
+        assert!(more.next_link.unwrap().starts_with("/v3/things?limit=3&cursor="));
+    }
+
+    #[test]
+    fn a_limit_is_1_to_100() {
+        for limit in ["0", "101", "-1", "x", "", "1.5"] {
+            assert_eq!(page(&format!("/?limit={limit}")).unwrap_err().problem().code, Code::InvalidParameter);
+        }
+        assert_eq!((page("/").unwrap().limit, page("/?limit=100").unwrap().limit), (25, 100));
+    }
+}

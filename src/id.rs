@@ -1,0 +1,216 @@
+//! Identifiers: a prefix that names the kind, then 26 characters of Crockford base32 over a UUIDv7 (RFC 9562).
+//!
+//! Ids strictly increase within a server, any number per millisecond, also while the clock stands still and after a
+//! restart: a 50-bit counter (RFC 9562 §6.2, method 1) stands behind the 48-bit time. It starts at the machine's
+//! microseconds and goes up by one with each id, so a later start is ahead of every id of an earlier one. The last 24 bits
+//! are random. The database keeps the 26 characters alone: they sort by time whatever the prefix.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Mutex;
+
+use crate::clock::Timestamp;
+
+/// 2026-01-01T00:00:00Z in microseconds, where the counter of a process begins.
+const COUNTER_EPOCH_MICROS: i64 = 1_767_225_600_000_000;
+
+struct Last {
+    unix_ms: u64,
+    counter: u64,
+}
+
+static LAST: Mutex<Last> = Mutex::new(Last { unix_ms: 0, counter: 0 });
+
+/// The next UUIDv7 value not before `now`.
+fn next(now: Timestamp) -> u128 {
+    let random = u128::from(crate::crypto::random_u32() & 0x00ff_ffff);
+    let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if last.counter == 0 {
+        let elapsed = Timestamp::machine().unix_micros().saturating_sub(COUNTER_EPOCH_MICROS);
+        last.counter = u64::try_from(elapsed).unwrap_or(0);
+    }
+    last.unix_ms = last.unix_ms.max(u64::try_from(now.unix_micros() / 1000).unwrap_or(0));
+    last.counter += 1;
+    let (unix_ms, counter) = (u128::from(last.unix_ms), u128::from(last.counter));
+    drop(last);
+    let (counter_high, counter_low) = ((counter >> 38) & 0xfff, counter & 0x3f_ffff_ffff);
+    ((unix_ms & 0xffff_ffff_ffff) << 80)
+        | (0x7 << 76)
+        | (counter_high << 64)
+        | (0b10 << 62)
+        | (counter_low << 24)
+        | random
+}
+
+/// Lets every later id be greater than those of a time `floor`, which an earlier process had reached.
+pub fn never_before(floor: Timestamp) {
+    let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    last.unix_ms = last.unix_ms.max(u64::try_from(floor.unix_micros() / 1000).unwrap_or(0));
+}
+
+/// The time that the id generator has reached: what [`never_before`] wants after a restart.
+#[must_use]
+pub fn reached() -> Timestamp {
+    let last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Timestamp::from_unix_micros(i64::try_from(last.unix_ms).unwrap_or(i64::MAX / 1000) * 1000)
+}
+
+/// Why a text is no id of the kind asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("is not an id of the form {0}_ and 26 characters")]
+pub struct MalformedId(&'static str);
+
+fn parse(text: &str, prefix: &'static str) -> Result<u128, MalformedId> {
+    let malformed = || MalformedId(prefix);
+    let digits = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or_else(malformed)?;
+    decode(digits).ok_or_else(malformed)
+}
+
+/// The value behind 26 characters, only in the spelling that [`encode`] gives.
+fn decode(digits: &str) -> Option<u128> {
+    let value = ulid::Ulid::from_string(digits).ok()?.0;
+    (encode(value) == digits).then_some(value)
+}
+
+fn encode(value: u128) -> String {
+    ulid::Ulid(value).to_string()
+}
+
+/// What an event or an audit row is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// The kind of thing, camelCase: `container`, `commission`, …
+    pub kind: &'static str,
+    /// Its id as the API shows it.
+    pub id: String,
+}
+
+macro_rules! id_types {
+    ($($(#[$meta:meta])* $name:ident = $prefix:literal, $resource:literal;)+) => {$(
+        $(#[$meta])*
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+            diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+        )]
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The prefix before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// What it identifies, as events and audit rows name it.
+            pub const RESOURCE: &'static str = $resource;
+
+            /// A new id, greater than every id that this server made before.
+            #[must_use]
+            pub fn new(now: Timestamp) -> Self {
+                Self(next(now))
+            }
+
+            /// The 26 characters behind the prefix, as the database keeps them.
+            #[must_use]
+            pub fn digits(self) -> String {
+                encode(self.0)
+            }
+
+            /// The id whose 26 characters these are.
+            #[must_use]
+            pub fn from_digits(digits: &str) -> Option<Self> {
+                decode(digits).map(Self)
+            }
+        }
+
+        impl From<$name> for Resource {
+            fn from(id: $name) -> Self {
+                Self { kind: $resource, id: id.to_string() }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, concat!($prefix, "_{}"), encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = MalformedId;
+
+            fn from_str(text: &str) -> Result<Self, MalformedId> {
+                parse(text, $prefix).map(Self)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .pattern(Some(concat!("^", $prefix, "_[0-9A-HJKMNP-TV-Z]{26}$")))
+                    .examples([concat!($prefix, "_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")])
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
+        $crate::db::text_column!($name, digits, from_digits);
+    )+};
+}
+
+id_types! {
+    /// An account: the tenant.
+    AccountId = "acc", "account";
+    /// A person's login.
+    UserId = "usr", "user";
+    /// A signed-in session.
+    SessionId = "ses", "session";
+    /// An API key of an account.
+    ApiKeyId = "key", "apiKey";
+    /// An operator's API key.
+    OperatorKeyId = "opk", "operatorKey";
+    /// A container.
+    ContainerId = "ctr", "container";
+    /// A row of a container's ownership history; never shown.
+    OwnershipId = "own", "ownership";
+    /// A link between a manager and a client; never shown.
+    SubAccountLinkId = "sub", "subAccountLink";
+    /// A payment.
+    PaymentId = "pmt", "payment";
+    /// A commission.
+    CommissionId = "com", "commission";
+    /// An adjustment, a row among the commissions.
+    AdjustmentId = "adj", "commission";
+    /// A payout.
+    PayoutId = "pay", "payout";
+    /// A ledger entry.
+    EntryId = "ent", "ledgerEntry";
+    /// The entries that were posted together; never shown.
+    PostingId = "pst", "posting";
+    /// A partner application.
+    ApplicationId = "app", "partnerApplication";
+    /// A row of a level or rate override history; never shown.
+    TermId = "trm", "term";
+    /// An audit row.
+    AuditId = "aud", "auditEntry";
+    /// A referral link.
+    ReferralLinkId = "lnk", "referralLink";
+}

@@ -1,0 +1,236 @@
+//! The double-entry journal: the only way money moves. Append-only; entries are never updated or deleted.
+//!
+//! A posting takes an amount from one ledger account of a partner to another, so its entries sum to zero. A journal is
+//! opened on the balances that a unit of work will touch, whose partners' account locks the caller holds, collects
+//! postings in memory, and writes entries and balances together.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::commissions::LineId;
+use crate::db::schema::{ledger_balances, ledger_entries};
+use crate::db::{Conn, with_conn};
+use crate::error::{Error, Result};
+use crate::id::{AccountId, EntryId, PayoutId, PostingId};
+use crate::money::{Currency, Money};
+
+/// Rows of one insert statement: below the engines' limits on bound values.
+const ROWS_PER_INSERT: usize = 1_000;
+
+crate::text_enum! {
+    /// Where a partner's money is.
+    pub enum LedgerAccount {
+        /// Owed by the program: the other side of everything that a partner earned.
+        Program = "program",
+        /// Earned, may still be refunded.
+        InReview = "inReview",
+        /// Can be paid out; below zero it is the partner's debt.
+        Ready = "ready",
+        /// Taken by an open payout.
+        InPayout = "inPayout",
+        /// Paid out.
+        Paid = "paid",
+    }
+}
+
+crate::text_enum! {
+    /// Why money moved.
+    pub enum EntryKind {
+        /// A payment earned a commission.
+        CommissionEarned = "commissionEarned",
+        /// The review time of a commission is over.
+        CommissionReady = "commissionReady",
+        /// A refund took back all or part of a commission.
+        CommissionReversed = "commissionReversed",
+        /// A refund of a commission that is in a payout or paid.
+        RefundAdjustment = "refundAdjustment",
+    }
+}
+
+/// The balances of a partner in one currency, in minor units, signed. Together they are zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = ledger_balances)]
+pub struct Balances {
+    /// The partner.
+    pub account_id: AccountId,
+    /// The currency.
+    pub currency: Currency,
+    /// The program's side.
+    pub program_minor: i64,
+    /// In review.
+    pub in_review_minor: i64,
+    /// Ready to payout; negative is debt.
+    pub ready_minor: i64,
+    /// In open payouts.
+    pub in_payout_minor: i64,
+    /// Paid.
+    pub paid_minor: i64,
+}
+
+impl Balances {
+    /// No money anywhere.
+    #[must_use]
+    pub const fn zero(account_id: AccountId, currency: Currency) -> Self {
+        Self {
+            account_id,
+            currency,
+            program_minor: 0,
+            in_review_minor: 0,
+            ready_minor: 0,
+            in_payout_minor: 0,
+            paid_minor: 0,
+        }
+    }
+
+    /// Whether there is no money anywhere.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::zero(self.account_id, self.currency)
+    }
+
+    /// The balance of one ledger account.
+    pub const fn of(&mut self, account: LedgerAccount) -> &mut i64 {
+        match account {
+            LedgerAccount::Program => &mut self.program_minor,
+            LedgerAccount::InReview => &mut self.in_review_minor,
+            LedgerAccount::Ready => &mut self.ready_minor,
+            LedgerAccount::InPayout => &mut self.in_payout_minor,
+            LedgerAccount::Paid => &mut self.paid_minor,
+        }
+    }
+}
+
+/// One side of a posting, as stored.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = ledger_entries, treat_none_as_default_value = false)]
+pub struct EntryRow {
+    /// The partner.
+    pub account_id: AccountId,
+    /// Its id.
+    pub id: EntryId,
+    /// The posting that it is a side of.
+    pub posting_id: PostingId,
+    /// Which balance it changed.
+    pub ledger_account: LedgerAccount,
+    /// Why.
+    pub kind: EntryKind,
+    /// The currency.
+    pub currency: Currency,
+    /// By how much, signed.
+    pub amount_minor: i64,
+    /// The balance after it.
+    pub balance_minor: i64,
+    /// The commission or adjustment.
+    pub commission_id: Option<LineId>,
+    /// The payout.
+    pub payout_id: Option<PayoutId>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+impl EntryRow {
+    /// By how much it changed the balance, signed.
+    #[must_use]
+    pub const fn money(&self) -> Money {
+        Money::new(self.amount_minor, self.currency)
+    }
+}
+
+/// A movement of money within one partner and currency.
+#[derive(Debug, Clone, Copy)]
+pub struct Posting {
+    /// The partner.
+    pub account_id: AccountId,
+    /// The currency.
+    pub currency: Currency,
+    /// Why.
+    pub kind: EntryKind,
+    /// From this ledger account,
+    pub from: LedgerAccount,
+    /// to this one,
+    pub to: LedgerAccount,
+    /// so much; negative moves the other way.
+    pub amount_minor: i64,
+    /// The commission or adjustment that it is about.
+    pub line_id: LineId,
+    /// The payout that it is about.
+    pub payout_id: Option<PayoutId>,
+}
+
+/// Postings of one unit of work over the balances that it holds.
+#[derive(Debug, Default)]
+pub struct Journal {
+    balances: BTreeMap<(AccountId, Currency), Balances>,
+    entries: Vec<EntryRow>,
+}
+
+impl Journal {
+    /// Opens a journal on all balances of `accounts`, whose locks the caller holds.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn open(conn: &mut Conn, accounts: &[AccountId]) -> Result<Self> {
+        let rows: Vec<Balances> =
+            ledger_balances::table.filter(ledger_balances::account_id.eq_any(accounts)).load(conn)?;
+        let balances = rows.into_iter().map(|row| ((row.account_id, row.currency), row)).collect();
+        Ok(Self { balances, entries: Vec::new() })
+    }
+
+    /// Adds a posting; one of nothing is left out.
+    ///
+    /// # Errors
+    /// A balance that does not fit in 64 bits.
+    pub fn post(&mut self, now: Timestamp, posting: &Posting) -> Result<()> {
+        if posting.amount_minor == 0 {
+            return Ok(());
+        }
+        let Posting { account_id, currency, .. } = *posting;
+        let balances =
+            self.balances.entry((account_id, currency)).or_insert_with(|| Balances::zero(account_id, currency));
+        let posting_id = PostingId::new(now);
+        for (ledger_account, amount_minor) in
+            [(posting.from, -posting.amount_minor), (posting.to, posting.amount_minor)]
+        {
+            let balance = balances.of(ledger_account);
+            *balance = balance.checked_add(amount_minor).ok_or_else(|| Error::internal("a balance beyond 64 bits"))?;
+            self.entries.push(EntryRow {
+                account_id,
+                id: EntryId::new(now),
+                posting_id,
+                ledger_account,
+                kind: posting.kind,
+                currency,
+                amount_minor,
+                balance_minor: *balance,
+                commission_id: Some(posting.line_id),
+                payout_id: posting.payout_id,
+                created_at: now,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes the entries and the balances that they changed.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn write(self, conn: &mut Conn) -> Result<()> {
+        for rows in self.entries.chunks(ROWS_PER_INSERT) {
+            with_conn!(conn, c => diesel::insert_into(ledger_entries::table).values(rows).execute(c))?;
+        }
+        let mut touched: Vec<_> = self.entries.iter().map(|entry| (entry.account_id, entry.currency)).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        for balances in touched.iter().filter_map(|key| self.balances.get(key)) {
+            with_conn!(conn, c => diesel::insert_into(ledger_balances::table)
+                .values(balances)
+                .on_conflict((ledger_balances::account_id, ledger_balances::currency))
+                .do_update()
+                .set(balances)
+                .execute(c))?;
+        }
+        Ok(())
+    }
+}

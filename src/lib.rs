@@ -1,0 +1,90 @@
+//! The Stape API: the headless backend of a partner program for a hosting company.
+//!
+//! Agencies bring clients; the clients pay for containers; at every payment the agency, once a partner, earns a
+//! commission; it watches its income and asks for payouts. Everything is a public REST API with an OpenAPI document.
+//!
+//! # Where things are
+//!
+//! One folder per thing that a partner would name, with everything of that thing in it: `handlers` (the HTTP operations),
+//! `models` (rows and resources), `service` or a file named after the rule (what is allowed, and what it changes).
+//!
+//! | look here | for |
+//! |---|---|
+//! | [`accounts`], [`api_keys`], [`auth`] | sign-up, sessions, keys, who may do what |
+//! | [`program`] | levels, rates, plans, minimums: the figures, versioned |
+//! | [`partners`] | the way into the program, levels, rate precedence (`terms`), counters and values (`portfolio`) |
+//! | [`sub_accounts`] | how clients come to a manager and leave it (`links`) |
+//! | [`containers`] | what clients pay for, and how it counts (`slots`) |
+//! | [`billing`] | billing events: `event` reads, `world` loads and writes, `apply` decides, `ingest` answers |
+//! | [`commissions`] | what a payment earns and a refund takes back (`accrual`), when it is ready (`maturity`) |
+//! | [`ledger`] | double entry: the only way money moves (`journal`) |
+//! | [`events`], [`audit`] | what happened, for machines and for people; written with their cause |
+//! | [`verify`] | recomputes everything that is stored twice |
+//! | [`worker`], [`demo`], [`command_line`], [`server`] | what runs by itself, the demonstration, start and stop |
+//! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`] | what all operations share |
+//! | [`error`] | every refusal, with its status: one table |
+//! | [`db`] | connections, transactions, the two engines |
+//!
+//! # The way of a request
+//!
+//! Middleware gives it an id, catches panics, authenticates it and counts it. Extractors follow: first the caller, with kind
+//! and right in the type (`Partner<CommissionsRead>`), then typed ids and a valid body. The handler opens one transaction
+//! ([`app::AppState::execute`]), in which a service loads, decides and writes once; events, audit rows and ledger entries
+//! are part of it, and so is the idempotency key. The answer is built from the rows in hand.
+//!
+//! # What always holds
+//!
+//! - Money is in minor units with its currency beside it, calculated as decimals, rounded half to even; no binary floating
+//!   point, and no sum over two currencies.
+//! - Every change of a commission posts ledger entries that sum to zero. Entries are never updated or deleted.
+//! - There is no finder without its tenant: another account's row looks like a missing one.
+//! - Whoever changes what belongs to accounts locks their rows first, all of them, in the order of their ids
+//!   ([`accounts::lock`]). That lock guards an account's balances, counters, links, containers and feed.
+//! - What is answered is durable. An error leaves nothing behind.
+//! - Time and ids come from outside a service ([`context::Context`]); nothing but [`clock`] asks the system for the time.
+//!
+//! # What is not there
+//!
+//! Nothing outside [`db`] knows the pool; nothing but handlers knows actix; nothing but [`error`] knows status codes. There
+//! are no sequences, triggers, advisory locks, `LISTEN` or temporary tables in the database, no state in a server beyond
+//! caches of half a second, no mocks, and no unsafe code.
+
+pub mod accounts;
+pub mod api_keys;
+pub mod app;
+pub mod audit;
+pub mod auth;
+pub mod billing;
+pub mod clock;
+pub mod command_line;
+pub mod commissions;
+pub mod config;
+pub mod containers;
+pub mod context;
+pub mod crypto;
+pub mod db;
+pub mod demo;
+pub mod docs;
+pub mod error;
+pub mod events;
+pub mod health;
+pub mod http;
+pub mod id;
+pub mod idempotency;
+pub mod ledger;
+pub mod metrics;
+pub mod money;
+pub mod openapi;
+pub mod partners;
+pub mod program;
+pub mod progress;
+pub mod rate_limit;
+pub mod referrals;
+pub mod server;
+pub mod stored;
+pub mod sub_accounts;
+pub mod telemetry;
+pub mod test_clock;
+pub mod text_enum;
+pub mod verify;
+pub mod worker;

@@ -1,0 +1,147 @@
+//! What the server measures of itself, in the text format of Prometheus. Labels come from routes and statuses, never from
+//! what a client sends, so that their number is bounded.
+
+use std::time::Duration;
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpResponse, get, web};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::app::App;
+use crate::auth::principal::{AnyScope, Operator};
+use crate::db::Db;
+use crate::error::{Error, Result};
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCY_BUCKETS_S: &[f64] =
+    &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The content type of Prometheus' text format.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The counters of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    latency: HistogramVec,
+    in_flight: IntGauge,
+    pool_connections: IntGauge,
+    pool_idle: IntGauge,
+    pool_max: IntGauge,
+}
+
+/// Counts a request as running until it is dropped.
+#[derive(Debug)]
+pub struct InFlight(IntGauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    ///
+    /// # Errors
+    /// Two metrics of one name, which the constants exclude.
+    pub fn new() -> Result<Self> {
+        Self::registered().map_err(Error::internal)
+    }
+
+    fn registered() -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(
+                Opts::new("stape_http_requests_total", "Requests answered."),
+                &["method", "route", "status"],
+            )?,
+            latency: HistogramVec::new(
+                HistogramOpts::new("stape_http_request_duration_seconds", "Time until the head of the answer.")
+                    .buckets(LATENCY_BUCKETS_S.to_vec()),
+                &["method", "route"],
+            )?,
+            in_flight: gauge("stape_http_requests_in_flight", "Requests that run now.")?,
+            pool_connections: gauge("stape_db_pool_connections", "Database connections that are open.")?,
+            pool_idle: gauge("stape_db_pool_idle_connections", "Open database connections that nobody uses.")?,
+            pool_max: gauge("stape_db_pool_max_connections", "Database connections at most.")?,
+        };
+        metrics.registry.register(Box::new(metrics.requests.clone()))?;
+        metrics.registry.register(Box::new(metrics.latency.clone()))?;
+        for gauge in [&metrics.in_flight, &metrics.pool_connections, &metrics.pool_idle, &metrics.pool_max] {
+            metrics.registry.register(Box::new(gauge.clone()))?;
+        }
+        Ok(metrics)
+    }
+
+    /// Counts a request as running until the guard is dropped.
+    #[must_use]
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Counts an answered request.
+    pub fn observe(&self, method: &Method, route: &str, status: StatusCode, elapsed: Duration) {
+        let method = known(method);
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.latency.with_label_values(&[method, route]).observe(elapsed.as_secs_f64());
+    }
+
+    fn render(&self, db: &Db) -> Result<String> {
+        let pool = db.pool_state();
+        self.pool_connections.set(pool.connections.into());
+        self.pool_idle.set(pool.idle.into());
+        self.pool_max.set(pool.max.into());
+        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(Error::internal)
+    }
+}
+
+/// The method as a label: a client can make up any word.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// `/metrics` on the main port.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(read);
+}
+
+/// Read the server's metrics.
+///
+/// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool.
+/// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own too, without a credential.
+#[utoipa::path(
+    tag = "Service",
+    operation_id = "getMetrics",
+    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain",
+        example = json!("stape_http_requests_in_flight 1"))),
+    security(("apiKey" = []))
+)]
+#[get("/metrics")]
+async fn read(_who: Operator<AnyScope>, app: App) -> Result<HttpResponse> {
+    answer(&app)
+}
+
+/// The metrics without a credential, for the port of their own.
+///
+/// # Errors
+/// What cannot be encoded.
+pub async fn read_freely(app: App) -> Result<HttpResponse> {
+    answer(&app)
+}
+
+fn answer(app: &web::Data<crate::app::AppState>) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(app.metrics.render(&app.db)?))
+}

@@ -1,0 +1,289 @@
+//! Money, currencies and rates: exact, in minor units, rounded half to even (domain: every `round`).
+//!
+//! Nothing here uses binary floating point. Money of two currencies never mixes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::error::{Error, Result};
+
+/// No single amount may exceed this many minor units, so that sums of millions of them stay exact in 64 bits.
+pub const MAX_AMOUNT_MINOR: i64 = 10_000_000_000_000;
+
+/// An ISO 4217 currency that has minor units or none (JPY), but a defined number of them.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Text)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// US dollar, the program currency of the first program version.
+    pub const USD: Self = Self(*b"USD");
+
+    /// The three letters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("???")
+    }
+
+    /// Digits after the decimal point (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD.
+    #[must_use]
+    pub fn digits(self) -> u32 {
+        iso(self.as_str()).map_or(2, |(_, digits)| digits)
+    }
+}
+
+fn iso(code: &str) -> Option<([u8; 3], u32)> {
+    let currency = iso_currency::Currency::from_code(code)?;
+    let digits = u32::from(currency.exponent()?);
+    Some((currency.code().as_bytes().try_into().ok()?, digits))
+}
+
+impl FromStr for Currency {
+    type Err = String;
+
+    fn from_str(code: &str) -> Result<Self, String> {
+        iso(code).map(|(letters, _)| Self(letters)).ok_or_else(|| "is not an ISO 4217 currency code".to_owned())
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Currency {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[A-Z]{3}$"))
+            .examples(["USD"])
+            .into()
+    }
+}
+
+impl ToSchema for Currency {}
+
+crate::db::text_column!(Currency);
+
+/// An exact amount of one currency.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Money {
+    /// Amount in the currency's minor units (cents for USD); may be negative.
+    pub minor: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// `minor` units of `currency`.
+    #[must_use]
+    pub const fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// The amount in major units, with exactly the currency's digits.
+    #[must_use]
+    pub fn decimal(self) -> Decimal {
+        Decimal::from_i128_with_scale(i128::from(self.minor), self.currency.digits())
+    }
+
+    /// Reads a decimal text in major units.
+    ///
+    /// # Errors
+    /// A sentence about the text: not a decimal number, too many digits for the currency, or too large.
+    pub fn parse(amount: &str, currency: Currency) -> Result<Self, String> {
+        let digits = amount.strip_prefix('-').unwrap_or(amount);
+        let (whole, fraction) =
+            digits.split_once('.').map_or((digits, None), |(whole, fraction)| (whole, Some(fraction)));
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(whole) || fraction.is_some_and(|fraction| !is_number(fraction)) {
+            return Err("must be a decimal number in a string, such as \"17.00\"".to_owned());
+        }
+        let fraction = fraction.unwrap_or("");
+        if fraction.len() > currency.digits() as usize {
+            return Err(format!("has more than the {} digits of {currency}", currency.digits()));
+        }
+        let too_large = || format!("is more than {}", Self::new(MAX_AMOUNT_MINOR, currency).decimal());
+        let padded = format!("{whole}{fraction:0<width$}", width = currency.digits() as usize);
+        let minor: i64 = padded.parse().map_err(|_| too_large())?;
+        if minor > MAX_AMOUNT_MINOR {
+            return Err(too_large());
+        }
+        Ok(Self::new(if amount.starts_with('-') { -minor } else { minor }, currency))
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}", self.decimal(), self.currency)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        MoneyBody { amount: self.decimal().to_string(), currency: self.currency }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Money {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body = MoneyBody::deserialize(deserializer)?;
+        Self::parse(&body.amount, body.currency).map_err(|reason| D::Error::custom(format!("amount {reason}")))
+    }
+}
+
+/// An exact amount of money.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Money)]
+#[serde(deny_unknown_fields)]
+struct MoneyBody {
+    /// Decimal number in major units with exactly the currency's digits (17.00 for USD, 1700 for JPY), never a JSON number.
+    #[schema(pattern = r"^-?[0-9]{1,16}(\.[0-9]{1,4})?$", example = "17.00")]
+    amount: String,
+    /// ISO 4217 code.
+    currency: Currency,
+}
+
+impl utoipa::PartialSchema for Money {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        MoneyBody::schema()
+    }
+}
+
+impl ToSchema for Money {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+        schemas.push(("Currency".to_owned(), <Currency as utoipa::PartialSchema>::schema()));
+    }
+}
+
+/// A rate in basis points (3000 = 30 %), 0 to 10,000; a decimal percent string on the wire (`"32.5"`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rate(i32);
+
+impl Rate {
+    /// So many hundredths of a percent.
+    #[must_use]
+    pub const fn from_bps(bps: i32) -> Self {
+        Self(bps)
+    }
+
+    /// Hundredths of a percent, as the database keeps it.
+    #[must_use]
+    pub const fn bps(self) -> i32 {
+        self.0
+    }
+
+    /// `base × rate`, exact: what the explanation calls unrounded.
+    #[must_use]
+    pub fn of(self, base: Money) -> Decimal {
+        base.decimal() * Decimal::new(i64::from(self.0), 4)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", Decimal::new(i64::from(self.0), 2).normalize())
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(percent: &str) -> Result<Self, String> {
+        let wrong = || "must be a percentage from 0 to 100 with at most 2 decimals, such as \"32.5\"".to_owned();
+        let plain =
+            !percent.is_empty() && percent.len() <= 6 && percent.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let value = plain.then(|| Decimal::from_str_exact(percent).ok()).flatten().ok_or_else(wrong)?;
+        let bps = value.checked_mul(Decimal::ONE_HUNDRED).ok_or_else(wrong)?;
+        if !bps.is_integer() || bps > Decimal::from(10_000) {
+            return Err(wrong());
+        }
+        i32::try_from(bps).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for Rate {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some(r"^[0-9]{1,3}(\.[0-9]{1,2})?$"))
+            .description(Some("Decimal percent"))
+            .examples(["32.5"])
+            .into()
+    }
+}
+
+impl ToSchema for Rate {}
+
+/// `value` in major units, rounded half to even to the currency's minor unit.
+///
+/// # Errors
+/// An amount that does not fit, which the limits on single amounts exclude.
+pub fn round(value: Decimal, currency: Currency) -> Result<Money> {
+    let rounded = value.round_dp_with_strategy(currency.digits(), RoundingStrategy::MidpointNearestEven);
+    let minor = rounded * Decimal::from(10_u64.pow(currency.digits()));
+    let minor = i64::try_from(minor).map_err(|error| Error::internal(format!("{value} {currency}: {error}")))?;
+    Ok(Money::new(minor, currency))
+}
+
+/// round(`whole` × `part` / `total`) in minor units, half to even: how refunds reverse pro rata.
+///
+/// # Errors
+/// A `total` of zero, which callers exclude.
+pub fn pro_rata(whole: Money, part_minor: i64, total_minor: i64) -> Result<Money> {
+    let product = i128::from(whole.minor) * i128::from(part_minor);
+    let total = i128::from(total_minor);
+    let (quotient, remainder) = product
+        .checked_div_euclid(total)
+        .zip(product.checked_rem_euclid(total))
+        .ok_or_else(|| Error::internal("pro rata of nothing"))?;
+    let twice = remainder * 2;
+    let up = twice > total || (twice == total && quotient % 2 != 0);
+    let minor = i64::try_from(quotient + i128::from(up)).map_err(Error::internal)?;
+    Ok(Money::new(minor, whole.currency))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! What follows for each operation from the conventions of the API, so that no feature repeats it.
+//!
+//! A feature can say two things more with extensions: `x-idempotency` (`required`, `refused`) and `x-conditional` (`read`:
+//! answers an `ETag`; `change`: takes `If-Match`; `changeRequired`: cannot do without it).
+
+use std::collections::BTreeSet;
+
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, ParameterStyle};
+use utoipa::openapi::schema::{ArrayBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{Components, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder};
+
+use super::is_public;
+use super::shared::{API_KEY, BEARER, PROBLEMS, header_ref, parameters, scheme_of};
+use crate::http::MAX_VALUES;
+
+const IDEMPOTENCY: &str = "x-idempotency";
+const CONDITIONAL: &str = "x-conditional";
+
+/// Completes every operation of `document`.
+pub(super) fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default().clone();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations_mut(item) {
+            let facts = Facts::of(path, method, operation, &components);
+            add_parameters(&facts, operation, &components);
+            add_problems(&facts, operation);
+            add_headers(&facts, operation);
+            add_bearer(operation);
+        }
+    }
+}
+
+/// The operations of a path with their methods in capitals.
+fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    [
+        ("DELETE", &mut item.delete),
+        ("GET", &mut item.get),
+        ("PATCH", &mut item.patch),
+        ("POST", &mut item.post),
+        ("PUT", &mut item.put),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// What decides about an operation's conventions.
+struct Facts {
+    is_api: bool,
+    is_public: bool,
+    has_path_parameters: bool,
+    /// POST, PUT, PATCH or DELETE.
+    is_change: bool,
+    takes_body: bool,
+    is_list: bool,
+    key: IdempotencyKey,
+    conditional: Conditional,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum IdempotencyKey {
+    None,
+    Optional,
+    Required,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditional {
+    No,
+    Read,
+    Change,
+    ChangeRequired,
+}
+
+impl Facts {
+    fn of(path: &str, method: &str, operation: &mut Operation, components: &Components) -> Self {
+        let is_public = is_public(operation);
+        let key = match extension(operation, IDEMPOTENCY).as_deref() {
+            Some("required") => IdempotencyKey::Required,
+            None if method == "POST" && !is_public => IdempotencyKey::Optional,
+            _ => IdempotencyKey::None,
+        };
+        let conditional = match extension(operation, CONDITIONAL).as_deref() {
+            Some("read") => Conditional::Read,
+            Some("change") => Conditional::Change,
+            Some("changeRequired") => Conditional::ChangeRequired,
+            _ => Conditional::No,
+        };
+        Self {
+            is_api: path.starts_with("/v3/"),
+            is_public,
+            has_path_parameters: path.contains('{'),
+            is_change: method != "GET",
+            takes_body: matches!(method, "POST" | "PUT" | "PATCH"),
+            is_list: method == "GET" && is_list(operation, components),
+            key,
+            conditional,
+        }
+    }
+}
+
+fn extension(operation: &Operation, name: &str) -> Option<String> {
+    operation.extensions.as_ref()?.get(name)?.as_str().map(ToOwned::to_owned)
+}
+
+/// Whether the successful answer is a page: it has a `nextCursor`.
+fn is_list(operation: &Operation, components: &Components) -> bool {
+    let Some(RefOr::T(response)) = operation.responses.responses.get("200") else { return false };
+    let Some(RefOr::T(content)) = response.content.get("application/json") else { return false };
+    match content.schema.as_ref().and_then(|schema| resolve(schema, components)) {
+        Some(Schema::Object(object)) => object.properties.contains_key("nextCursor"),
+        _ => false,
+    }
+}
+
+fn resolve<'a>(schema: &'a RefOr<Schema>, components: &'a Components) -> Option<&'a Schema> {
+    match schema {
+        RefOr::T(schema) => Some(schema),
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.strip_prefix("#/components/schemas/")?;
+            resolve(components.schemas.get(name)?, components)
+        }
+    }
+}
+
+fn add_parameters(facts: &Facts, operation: &mut Operation, components: &Components) {
+    let mut wanted = Vec::new();
+    if facts.is_list {
+        wanted.extend(["Limit", "Cursor"]);
+    }
+    match facts.key {
+        IdempotencyKey::Optional => wanted.push("IdempotencyKey"),
+        IdempotencyKey::Required => wanted.push("RequiredIdempotencyKey"),
+        IdempotencyKey::None => {}
+    }
+    match facts.conditional {
+        Conditional::Read => wanted.push("IfNoneMatch"),
+        Conditional::Change => wanted.push("IfMatch"),
+        Conditional::ChangeRequired => wanted.push("RequiredIfMatch"),
+        Conditional::No => {}
+    }
+    let present = operation.parameters.get_or_insert_default();
+    for parameter in present.iter_mut() {
+        if let RefOr::T(parameter) = parameter {
+            expand_one_of(parameter);
+            separate_by_commas(parameter, components);
+        }
+    }
+    for (component, parameter) in parameters() {
+        let is_there = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.name == parameter.name);
+        if wanted.contains(&component) && !present.iter().any(is_there) {
+            present.push(RefOr::Ref(Ref::new(format!("#/components/parameters/{component}"))));
+        }
+    }
+    if present.is_empty() {
+        operation.parameters = None;
+    }
+}
+
+/// utoipa refers to `OneOf<T>` by a name that no component has.
+fn expand_one_of(parameter: &mut Parameter) {
+    let Some(RefOr::Ref(reference)) = &parameter.schema else { return };
+    if let Some(item) = reference.ref_location.strip_prefix("#/components/schemas/OneOf_") {
+        let values =
+            ArrayBuilder::new().items(Ref::from_schema_name(item)).min_items(Some(1)).max_items(Some(MAX_VALUES));
+        parameter.schema = Some(values.into());
+    }
+}
+
+/// Several values of one query parameter are separated by commas.
+fn separate_by_commas(parameter: &mut Parameter, components: &Components) {
+    let is_array = match parameter.schema.as_ref().and_then(|schema| resolve(schema, components)) {
+        Some(Schema::Array(_)) => true,
+        Some(Schema::Object(object)) => object.schema_type == SchemaType::Type(Type::Array),
+        _ => false,
+    };
+    if is_array && matches!(parameter.parameter_in, ParameterIn::Query) {
+        parameter.style = Some(ParameterStyle::Form);
+        parameter.explode = Some(false);
+    }
+}
+
+fn add_problems(facts: &Facts, operation: &mut Operation) {
+    let mut statuses = BTreeSet::from([429, 500, 503]);
+    let mut add = |condition: bool, more: &[u16]| {
+        if condition {
+            statuses.extend(more);
+        }
+    };
+    add(facts.is_api, &[400]);
+    add(!facts.is_public, &[401, 403]);
+    add(facts.has_path_parameters, &[404]);
+    add(facts.is_change, &[409]);
+    add(facts.takes_body, &[413, 415, 422]);
+    add(matches!(facts.conditional, Conditional::Change | Conditional::ChangeRequired), &[412]);
+    add(facts.conditional == Conditional::ChangeRequired, &[428]);
+    for (name, code, _) in PROBLEMS {
+        if statuses.contains(&code.status()) {
+            let response = Ref::new(format!("#/components/responses/{name}"));
+            operation.responses.responses.entry(code.status().to_string()).or_insert_with(|| response.into());
+        }
+    }
+    if facts.conditional == Conditional::Read {
+        let unchanged = ResponseBuilder::new().description("You have this version already").build();
+        operation.responses.responses.entry("304".to_owned()).or_insert_with(|| unchanged.into());
+    }
+}
+
+fn add_headers(facts: &Facts, operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        let is_success = status.starts_with('2');
+        let mut add = |condition: bool, component: &str| {
+            if condition && let Some((name, header)) = header_ref(component) {
+                response.headers.entry(name).or_insert(header);
+            }
+        };
+        add(true, "XRequestId");
+        add(true, "RateLimit");
+        add(true, "RateLimitPolicy");
+        add(status == "201", "Location");
+        add(is_success && facts.is_list, "Link");
+        add(is_success && facts.key != IdempotencyKey::None, "IdempotentReplayed");
+        add(facts.conditional == Conditional::Read && matches!(status.as_str(), "200" | "304"), "ETag");
+        describe_refusal(status, response);
+    }
+}
+
+/// A problem that an operation describes by itself has the content of all problems.
+fn describe_refusal(status: &str, response: &mut Response) {
+    if !status.starts_with('4') || !response.content.is_empty() {
+        return;
+    }
+    let content = utoipa::openapi::ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    response.content.insert("application/problem+json".to_owned(), content.into());
+}
+
+/// Whoever may come with an API key may come with it, or with a token, as a bearer.
+fn add_bearer(operation: &mut Operation) {
+    let Some(security) = &mut operation.security else { return };
+    let by_key: Vec<_> = security.iter().filter_map(scheme_of).filter(|(scheme, _)| scheme == API_KEY).collect();
+    security.extend(by_key.into_iter().map(|(_, scopes)| SecurityRequirement::new(BEARER, scopes)));
+}

@@ -1,0 +1,114 @@
+//! The OpenAPI document: what the features register, completed by what holds for all of them.
+//!
+//! A feature states summary, parameters, body, successful answers and security of an operation. Everything that follows
+//! from the conventions of this API is added here, once: problems, headers, pages, idempotency keys.
+
+mod complete;
+mod introduction;
+mod shared;
+
+use actix_web::App;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
+use utoipa_actix_web::AppExt;
+
+use crate::app::features;
+use crate::error::{Error, Result};
+
+/// The document of the whole API, without a server.
+#[must_use]
+pub fn document() -> OpenApi {
+    let (_, mut document) = App::new().into_utoipa_app().openapi(base()).configure(features).split_for_parts();
+    complete::complete(&mut document);
+    document
+}
+
+/// `document` as it is served, printed and committed: the same text each time.
+///
+/// # Errors
+/// A document that cannot be serialised.
+pub fn json(document: &OpenApi) -> Result<serde_json::Value> {
+    serde_json::to_value(document).map_err(Error::internal)
+}
+
+/// Whether an operation needs no credential.
+#[must_use]
+pub(crate) fn is_public(operation: &Operation) -> bool {
+    operation.security.iter().flatten().all(|requirement| shared::scheme_of(requirement).is_none())
+}
+
+fn base() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Stape API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(introduction::TEXT))
+        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
+        .build();
+    let server = ServerBuilder::new().url("/").description(Some("The server that this document comes from")).build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([server]))
+        .tags(Some(introduction::tags()))
+        .components(Some(shared::components(ComponentsBuilder::new()).build()))
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn strings_at<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(fields) => {
+                found.extend(fields.get(key).and_then(Value::as_str));
+                fields.values().for_each(|field| strings_at(field, key, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| strings_at(item, key, found)),
+            _ => {}
+        }
+    }
+
+    fn operations(document: &Value) -> Vec<&Value> {
+        document["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values()).collect()
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut references = Vec::new();
+        strings_at(&document, "$ref", &mut references);
+        let missing: BTreeSet<_> =
+            references.into_iter().filter(|at| document.pointer(at.trim_start_matches('#')).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn every_operation_has_a_declared_tag_a_summary_and_its_problems() {
+        let document = serde_json::to_value(document()).unwrap();
+        let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+        for operation in operations(&document) {
+            let id = &operation["operationId"];
+            let used = operation["tags"].as_array().unwrap();
+            assert!(used.len() == 1 && used.iter().all(|tag| tags.contains(&tag)), "{id}: {used:?}");
+            assert!(operation["summary"].is_string() && operation["description"].is_string(), "{id}");
+            for status in ["429", "500", "503"] {
+                assert!(operation["responses"][status].is_object(), "{id}: {status}");
+            }
+            assert!(operation["security"].is_array(), "{id} does not say who may call it");
+        }
+    }
+
+    #[test]
+    fn an_api_key_may_come_as_a_bearer_wherever_it_may_come() {
+        let document = serde_json::to_value(document()).unwrap();
+        for operation in operations(&document) {
+            let schemes = operation["security"].as_array().unwrap();
+            let scopes = |scheme: &str| schemes.iter().find_map(|one| one.get(scheme));
+            assert_eq!(scopes("apiKey"), scopes("bearer"), "{}", operation["operationId"]);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a partner is paid: its level and rate overrides, as histories. Pure once loaded.
+//!
+//! A row is in force from its `effective_from` on, until the next one of its kind: half-open intervals. The first level
+//! row is the moment the account became a partner; there is no way out again.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use crate::clock::Timestamp;
+use crate::containers::Product;
+use crate::db::Conn;
+use crate::db::schema::{partner_levels, rate_overrides};
+use crate::error::Result;
+use crate::id::{AccountId, TermId};
+use crate::money::Rate;
+use crate::program::{DEFAULT_RATE, ProgramConfig};
+
+/// A level that an account had from a time on.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = partner_levels)]
+pub struct LevelRow {
+    /// The partner.
+    pub account_id: AccountId,
+    /// Orders rows of the same moment.
+    pub id: TermId,
+    /// The level.
+    pub level: i32,
+    /// Whether it stays whatever the figures say.
+    pub pinned: bool,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub author: String,
+    /// From then on.
+    pub effective_from: Timestamp,
+}
+
+/// A rate of its own that an account had from a time on.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = rate_overrides)]
+pub struct OverrideRow {
+    /// The partner.
+    pub account_id: AccountId,
+    /// Orders rows of the same moment.
+    pub id: TermId,
+    /// A product, or `default`.
+    pub product: String,
+    /// Basis points; none ends the override.
+    pub rate_bps: Option<i32>,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub author: String,
+    /// From then on.
+    pub effective_from: Timestamp,
+}
+
+crate::text_enum! {
+    /// Which rule gave a rate; the first that fits wins, in this order (domain section 2).
+    pub enum RateSource {
+        /// The partner's override for the product.
+        PartnerProduct = "partnerProduct",
+        /// The partner's override for every product.
+        PartnerDefault = "partnerDefault",
+        /// The level's rate for the product.
+        LevelProduct = "levelProduct",
+        /// The level's rate for every product.
+        LevelDefault = "levelDefault",
+    }
+}
+
+/// A rate, and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppliedRate {
+    /// The rate.
+    pub rate: Rate,
+    /// The rule that gave it.
+    pub source: RateSource,
+    /// The level in force.
+    pub level: i32,
+}
+
+/// The histories of one account; empty for one that was never a partner.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    levels: Vec<LevelRow>,
+    overrides: Vec<OverrideRow>,
+}
+
+impl Terms {
+    /// The histories of each of `accounts`.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn load(conn: &mut Conn, accounts: &[AccountId]) -> Result<HashMap<AccountId, Self>> {
+        let mut terms: HashMap<AccountId, Self> = accounts.iter().map(|id| (*id, Self::default())).collect();
+        let levels: Vec<LevelRow> = partner_levels::table
+            .filter(partner_levels::account_id.eq_any(accounts))
+            .order((partner_levels::account_id, partner_levels::effective_from, partner_levels::id))
+            .select(LevelRow::as_select())
+            .load(conn)?;
+        let overrides: Vec<OverrideRow> = rate_overrides::table
+            .filter(rate_overrides::account_id.eq_any(accounts))
+            .order((rate_overrides::account_id, rate_overrides::effective_from, rate_overrides::id))
+            .select(OverrideRow::as_select())
+            .load(conn)?;
+        for row in levels {
+            terms.entry(row.account_id).or_default().levels.push(row);
+        }
+        for row in overrides {
+            terms.entry(row.account_id).or_default().overrides.push(row);
+        }
+        Ok(terms)
+    }
+
+    /// Adds the newest level row.
+    pub fn push_level(&mut self, row: LevelRow) {
+        self.levels.push(row);
+    }
+
+    /// The level row in force at `time`; `None` before the account was a partner.
+    #[must_use]
+    pub fn level_at(&self, time: Timestamp) -> Option<&LevelRow> {
+        self.levels.iter().rev().find(|row| row.effective_from <= time)
+    }
+
+    /// The rate for `product` at `time` under `program`; `None` before the account was a partner.
+    #[must_use]
+    pub fn rate_at(&self, time: Timestamp, program: &ProgramConfig, product: Product) -> Option<AppliedRate> {
+        let level = self.level_at(time)?.level;
+        let own = |name: &str| {
+            let rows = self.overrides.iter().rev();
+            rows.filter(|row| row.product == name).find(|row| row.effective_from <= time).and_then(|row| row.rate_bps)
+        };
+        if let Some(bps) = own(product.as_str()) {
+            return Some(AppliedRate { rate: Rate::from_bps(bps), source: RateSource::PartnerProduct, level });
+        }
+        if let Some(bps) = own(DEFAULT_RATE) {
+            return Some(AppliedRate { rate: Rate::from_bps(bps), source: RateSource::PartnerDefault, level });
+        }
+        // A program may have dropped the level since: the next lower one that it still has is what is left of it.
+        let row = program.levels.iter().rev().find(|row| row.level <= level).or(program.first_level())?;
+        let (rate, of_product) = row.rate(product);
+        let source = if of_product { RateSource::LevelProduct } else { RateSource::LevelDefault };
+        Some(AppliedRate { rate, source, level })
+    }
+
+    /// The rate at which a manager's containers are valued now: its own, or an agency's, which is level 1's.
+    #[must_use]
+    pub fn present_rate(&self, now: Timestamp, program: &ProgramConfig, product: Product) -> Rate {
+        let own = self.rate_at(now, program, product).map(|applied| applied.rate);
+        own.unwrap_or_else(|| level_one_rate(program, product))
+    }
+}
+
+/// Level 1's rate for `product`, without overrides: what referral value counts.
+#[must_use]
+pub fn level_one_rate(program: &ProgramConfig, product: Product) -> Rate {
+    program.first_level().map_or(Rate::from_bps(0), |level| level.rate(product).0)
+}

@@ -1,0 +1,31 @@
+//! `GET /v3/program`.
+
+use actix_web::{HttpRequest, HttpResponse, get};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::{Program, service};
+use crate::app::App;
+use crate::auth::principal::Visitor;
+use crate::error::Result;
+use crate::http::conditional;
+
+/// Registers the operations.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(utoipa_actix_web::scope("/v3/program").service(get_program));
+}
+
+/// The partner program.
+///
+/// Levels with their rates, plans with their prices, minimum payouts and review times: the version in force now.
+#[utoipa::path(
+    tag = "Program",
+    operation_id = "getProgram",
+    responses((status = 200, description = "The version in force", body = Program)),
+    extensions(("x-conditional" = json!("read"))),
+    security(())
+)]
+#[get("")]
+async fn get_program(_visitor: Visitor, app: App, request: HttpRequest) -> Result<HttpResponse> {
+    let program = app.db.read(service::current).await?;
+    conditional(&request, &program)
+}

@@ -1,0 +1,11 @@
+//! The program configuration and its versions: which figures are in force, and which were at a time.
+//!
+//! Version 1 is in force since ever; a later one from its own time on, half-open. Nothing made under an older version is
+//! rated again.
+
+mod config;
+mod handlers;
+pub mod service;
+
+pub use config::{CurrencyTerms, DEFAULT_RATE, Level, Plan, PlanPrice, Program, ProgramConfig, ReviewDays};
+pub use handlers::routes;

@@ -1,0 +1,84 @@
+//! Reads versions of the program, and makes the first one.
+
+use diesel::prelude::*;
+
+use super::{Program, ProgramConfig};
+use crate::clock::Timestamp;
+use crate::db::schema::program_versions;
+use crate::db::{Conn, with_conn};
+use crate::error::{Error, Result};
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = program_versions)]
+struct VersionRow {
+    version: i32,
+    config: String,
+    author: String,
+    created_at: Timestamp,
+}
+
+/// Writes version 1 where there is none, as every start does.
+///
+/// # Errors
+/// The database's own failure.
+pub fn ensure_first_version(conn: &mut Conn, now: Timestamp) -> Result<()> {
+    let config = serde_json::to_string(&ProgramConfig::first()).map_err(Error::internal)?;
+    let row = VersionRow { version: 1, config, author: "system".to_owned(), created_at: now };
+    with_conn!(conn, c => diesel::insert_into(program_versions::table).values(&row).on_conflict_do_nothing().execute(c))?;
+    Ok(())
+}
+
+/// The version in force now.
+///
+/// # Errors
+/// The database's own failure; a version that cannot be read.
+pub fn current(conn: &mut Conn) -> Result<Program> {
+    let newest = diesel::dsl::max(program_versions::version);
+    let version: Option<i32> = program_versions::table.select(newest).get_result(conn)?;
+    let row: VersionRow = program_versions::table.find(version.unwrap_or(1)).get_result(conn)?;
+    parse(row)
+}
+
+/// Every version, oldest first, to look up which was in force when.
+///
+/// # Errors
+/// The database's own failure; a version that cannot be read.
+pub fn history(conn: &mut Conn) -> Result<ProgramHistory> {
+    let rows: Vec<VersionRow> = program_versions::table.order(program_versions::version).load(conn)?;
+    let versions = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
+    if versions.is_empty() {
+        return Err(Error::internal("the database has no program version; start the server or run migrate"));
+    }
+    Ok(ProgramHistory { versions })
+}
+
+/// All versions of the program, oldest first; never empty.
+#[derive(Debug)]
+pub struct ProgramHistory {
+    versions: Vec<Program>,
+}
+
+impl ProgramHistory {
+    /// The version in force at `time`.
+    ///
+    /// # Errors
+    /// None in practice: a history has at least one version.
+    pub fn at(&self, time: Timestamp) -> Result<&Program> {
+        let in_force = self.versions.iter().rev().find(|program| program.created_at <= time);
+        in_force.or(self.versions.first()).ok_or_else(|| Error::internal("an empty program history"))
+    }
+
+    /// The newest version.
+    ///
+    /// # Errors
+    /// None in practice: a history has at least one version.
+    pub fn newest(&self) -> Result<&Program> {
+        self.versions.last().ok_or_else(|| Error::internal("an empty program history"))
+    }
+}
+
+fn parse(row: VersionRow) -> Result<Program> {
+    let config = serde_json::from_str(&row.config)
+        .map_err(|error| Error::internal(format!("program version {}: {error}", row.version)))?;
+    Ok(Program { config, version: row.version, author: row.author, created_at: row.created_at })
+}

@@ -1,0 +1,289 @@
+//! Limits on how often something may be done: requests per credential, sign-in and sign-up per address, creations per
+//! account. They run on the machine's clock, in this process, and hold a bounded number of keys.
+//!
+//! Two kinds: [`Limiter`] is a token bucket, which lets a burst through and then so many per time; [`SlidingWindow`] counts
+//! exactly, for limits that are promised in so many words ("at most 20 an hour").
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
+
+use crate::config::RateLimit;
+use crate::error::{Code, Error, Problem, Result};
+use crate::id::AccountId;
+
+/// Keys that one limit holds at most.
+const MAX_KEYS: u32 = 100_000;
+
+/// So many in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub requests: NonZeroU32,
+    /// In how many seconds.
+    pub seconds: NonZeroU32,
+}
+
+impl Rate {
+    /// Sign-ins for one e-mail address.
+    const SIGN_IN_EMAIL: Self = Self::of(10, 300);
+    /// Sign-ins from one network address.
+    const SIGN_IN_PEER: Self = Self::of(60, 300);
+    /// Sign-ups from one network address.
+    const SIGN_UP: Self = Self::of(20, 3600);
+    /// Password resets for one e-mail address, and from one network address.
+    const PASSWORD_RESET: Self = Self::of(10, 3600);
+    /// Sub-accounts created and attach attempts of one account (domain section 3).
+    const CLIENTS: Self = Self::of(20, 3600);
+
+    const fn of(requests: u32, seconds: u32) -> Self {
+        match (NonZeroU32::new(requests), NonZeroU32::new(seconds)) {
+            (Some(requests), Some(seconds)) => Self { requests, seconds },
+            _ => Self { requests: NonZeroU32::MIN, seconds: NonZeroU32::MIN },
+        }
+    }
+
+    fn window(self) -> Duration {
+        Duration::from_secs(u64::from(self.seconds.get()))
+    }
+
+    /// The whole number of requests at once, then one each `seconds / requests`.
+    fn quota(self) -> Quota {
+        let each = self.window() / self.requests.get();
+        Quota::with_period(each)
+            .map_or_else(|| Quota::per_second(self.requests), |quota| quota.allow_burst(self.requests))
+    }
+}
+
+impl From<RateLimit> for Option<Rate> {
+    fn from(setting: RateLimit) -> Self {
+        match setting {
+            RateLimit::Off => None,
+            RateLimit::Limited { requests, window_s } => Some(Rate { requests, seconds: window_s }),
+        }
+    }
+}
+
+/// All limits of a server; all of them off where `STAPE_RATE_LIMIT` is `off`.
+#[derive(Debug)]
+pub struct Limits {
+    /// Requests, by credential, or by network address without one.
+    pub requests: Limiter,
+    /// Sign-ins, by network address.
+    pub sign_in_by_peer: Limiter,
+    /// Sign-ins, by e-mail address.
+    pub sign_in_by_email: Limiter,
+    /// Sign-ups, by network address.
+    pub sign_up: Limiter,
+    /// Password resets, by network address.
+    pub password_reset_by_peer: Limiter,
+    /// Password resets, by e-mail address.
+    pub password_reset_by_email: Limiter,
+    /// Sub-accounts created and attach attempts together, by account.
+    pub clients: SlidingWindow<AccountId>,
+}
+
+impl Limits {
+    /// With so many requests per credential; none switches every limit off.
+    #[must_use]
+    pub fn new(requests: Option<Rate>) -> Self {
+        let unless_off = |rate| requests.map(|_| rate);
+        Self {
+            requests: Limiter::new(requests),
+            sign_in_by_peer: Limiter::new(unless_off(Rate::SIGN_IN_PEER)),
+            sign_in_by_email: Limiter::new(unless_off(Rate::SIGN_IN_EMAIL)),
+            sign_up: Limiter::new(unless_off(Rate::SIGN_UP)),
+            password_reset_by_peer: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
+            password_reset_by_email: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
+            clients: SlidingWindow::new(unless_off(Rate::CLIENTS)),
+        }
+    }
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
+/// One token bucket per key. Keys that were not used for longest make room for new ones.
+#[derive(Debug)]
+pub struct Limiter {
+    buckets: Option<(Rate, Cache<String, Arc<Bucket>>)>,
+}
+
+/// What is left of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// The bucket's rate.
+    pub rate: Rate,
+    /// How many more may come at once.
+    pub remaining: u32,
+    /// Seconds until the bucket is full again.
+    pub full_in_s: u64,
+    /// Seconds until the next may come; none if this one may.
+    pub retry_in_s: Option<u64>,
+}
+
+impl Limiter {
+    /// So many per key; none is no limit.
+    #[must_use]
+    pub fn new(rate: Option<Rate>) -> Self {
+        let cache = |rate: Rate| {
+            // A bucket that was not used for its window is full, as a new one is.
+            Cache::builder().max_capacity(MAX_KEYS.into()).time_to_idle(rate.window()).build()
+        };
+        Self { buckets: rate.map(|rate| (rate, cache(rate))) }
+    }
+
+    /// Takes one from the bucket of `key` and says what is left; none where there is no limit.
+    pub fn take(&self, key: String) -> Option<Allowance> {
+        let (rate, buckets) = self.buckets.as_ref()?;
+        let bucket = buckets.get_with(key, || Arc::new(RateLimiter::direct(rate.quota()).with_middleware()));
+        let allowance = match bucket.check() {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                Allowance { rate: *rate, remaining, full_in_s: rate.seconds_for_the_rest(remaining), retry_in_s: None }
+            }
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
+                let retry_in_s = Some(whole_seconds(wait));
+                Allowance { rate: *rate, remaining: 0, full_in_s: rate.seconds_for_the_rest(0), retry_in_s }
+            }
+        };
+        Some(allowance)
+    }
+
+    /// [`Limiter::take`] for limits that the client is only told of when it breaks them.
+    ///
+    /// # Errors
+    /// 429 `rateLimited`.
+    pub fn check(&self, key: String) -> Result<()> {
+        match self.take(key).and_then(|allowance| allowance.retry_in_s.map(|wait| (allowance.rate, wait))) {
+            Some((rate, wait)) => Err(too_many(rate, wait)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Rate {
+    fn seconds_for_the_rest(self, remaining: u32) -> u64 {
+        let missing = u64::from(self.requests.get().saturating_sub(remaining));
+        (missing * u64::from(self.seconds.get())).div_ceil(u64::from(self.requests.get()))
+    }
+}
+
+/// Counts exactly, per key, what happened within the last window.
+#[derive(Debug)]
+pub struct SlidingWindow<K> {
+    rate: Option<Rate>,
+    moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
+}
+
+impl<K: Eq + Hash + Clone> SlidingWindow<K> {
+    /// At most so many per key in any window; none is no limit.
+    #[must_use]
+    pub fn new(rate: Option<Rate>) -> Self {
+        Self { rate, moments: Arc::default() }
+    }
+
+    /// The right of one request to count once, however often its transaction runs. Nothing is counted yet.
+    #[must_use]
+    pub fn permit(&self, key: K) -> Permit<K> {
+        Permit { rate: self.rate, moments: self.moments.clone(), key, is_spent: AtomicBool::new(false) }
+    }
+}
+
+/// See [`SlidingWindow::permit`]. To be moved into the transaction and spent there, where a replay does not come.
+#[derive(Debug)]
+pub struct Permit<K> {
+    rate: Option<Rate>,
+    moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
+    key: K,
+    is_spent: AtomicBool,
+}
+
+impl<K: Eq + Hash + Clone> Permit<K> {
+    /// Counts the request, the first time that it is called.
+    ///
+    /// # Errors
+    /// 429 `rateLimited` when the window is full; then nothing is counted.
+    pub fn spend(&self) -> Result<()> {
+        self.spend_at(Instant::now())
+    }
+
+    fn spend_at(&self, now: Instant) -> Result<()> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_spent.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let is_past = |moment: &Instant| now.duration_since(*moment) >= rate.window();
+        if u32::try_from(moments.len()).is_ok_and(|keys| keys >= MAX_KEYS) {
+            moments.retain(|_, times| times.back().is_some_and(|last| !is_past(last)));
+        }
+        let times = moments.entry(self.key.clone()).or_default();
+        while times.front().is_some_and(is_past) {
+            times.pop_front();
+        }
+        if u32::try_from(times.len()).is_ok_and(|count| count >= rate.requests.get()) {
+            let age = times.front().map_or(Duration::ZERO, |oldest| now.duration_since(*oldest));
+            return Err(too_many(rate, whole_seconds(rate.window().saturating_sub(age))));
+        }
+        times.push_back(now);
+        self.is_spent.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// 429, saying the limit and when to come again.
+#[must_use]
+pub fn too_many(rate: Rate, retry_in_s: u64) -> Error {
+    let detail = format!("at most {} in {} seconds; try again in {retry_in_s} s", rate.requests, rate.seconds);
+    Problem::new(Code::RateLimited, detail).retry_after(retry_in_s).into()
+}
+
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_lets_a_burst_through_for_each_key() {
+        let limiter = Limiter::new(Some(Rate::of(3, 3600)));
+        let remaining: Vec<_> = (0..3).map(|_| limiter.take("a".to_owned()).unwrap().remaining).collect();
+        assert_eq!(remaining, [2, 1, 0]);
+        let refused = limiter.take("a".to_owned()).unwrap();
+        assert!(refused.retry_in_s.is_some_and(|wait| (1..=1200).contains(&wait)), "{refused:?}");
+        assert_eq!(limiter.check("a".to_owned()).unwrap_err().problem().code, Code::RateLimited);
+        assert!(limiter.check("b".to_owned()).is_ok());
+    }
+
+    #[test]
+    fn switched_off_there_is_no_limit() {
+        let limits = Limits::new(None);
+        assert_eq!(limits.requests.take("a".to_owned()), None);
+        assert!((0..100).all(|_| limits.sign_up.check("a".to_owned()).is_ok()));
+    }
+
+    #[test]
+    fn a_window_slides_and_a_permit_counts_once() {
+        let window = SlidingWindow::new(Some(Rate::of(2, 60)));
+        let start = Instant::now();
+        let spend = |after_s| window.permit("a").spend_at(start + Duration::from_secs(after_s));
+        let permit = window.permit("a");
+        assert!(permit.spend_at(start).is_ok() && permit.spend_at(start).is_ok());
+        assert!(spend(30).is_ok());
+        assert_eq!(spend(59).unwrap_err().problem().retry_after_s, Some(1));
+        assert!(spend(60).is_ok());
+        assert_eq!(spend(61).unwrap_err().problem().retry_after_s, Some(29));
+    }
+}

@@ -1,0 +1,176 @@
+//! Starts and stops a server: database, clock, state, HTTP, worker. Used by the command line and, many times in one process,
+//! by tests. Knows no routes.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use actix_web::rt::task::JoinHandle;
+use actix_web::{HttpServer, web};
+use tokio::net::TcpSocket;
+
+use crate::app::{App, AppState};
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::config::{SettingError, Settings};
+use crate::db::{DatabaseUrl, Db, Options, migrate};
+use crate::error::{Error, Result};
+use crate::program;
+use crate::stored;
+use crate::worker::Worker;
+
+/// Seconds that running requests get at a stop.
+const SHUTDOWN_TIMEOUT_S: u64 = 30;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// Anything else, most likely the database.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// A server that answers. Dropping it ends it at once; [`Server::stop`] lets it finish.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    state: App,
+    handle: ServerHandle,
+    /// Ends when the HTTP side has stopped.
+    running: JoinHandle<std::io::Result<()>>,
+    /// The port of the metrics, where it has one.
+    metrics: Option<ServerHandle>,
+    worker: Option<Worker>,
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its handlers share.
+    #[must_use]
+    pub fn state(&self) -> &App {
+        &self.state
+    }
+
+    /// Stops accepting, finishes what runs, ends the worker, flushes.
+    pub async fn stop(mut self) {
+        self.handle.stop(true).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.stop(false).await;
+        }
+        if let Err(error) = (&mut self.running).await.map_err(std::io::Error::other).flatten() {
+            log::error!("the HTTP server: {error}");
+        }
+        let worker = self.worker.take();
+        if let Err(error) = web::block(move || drop(worker)).await {
+            log::error!("the worker: {error}");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The command is sent at once; nobody waits for its end.
+        drop(self.handle.stop(false));
+        drop(self.metrics.as_ref().map(|metrics| metrics.stop(false)));
+    }
+}
+
+/// Starts a server and returns when it accepts requests. Needs a running actix system.
+///
+/// # Errors
+/// A setting that cannot be used; a database that cannot be reached or migrated.
+pub async fn start(settings: Settings) -> Result<Server, StartError> {
+    let listener = listen(&settings.bind, "STAPE_BIND").await?;
+    let address = listener.local_addr().map_err(|error| SettingError::new("STAPE_BIND", error))?;
+    let metrics_listener = match &settings.metrics_bind {
+        Some(bind) => Some(listen(bind, "STAPE_METRICS_BIND").await?),
+        None => None,
+    };
+    let workers = settings.workers;
+    let state = web::Data::new(web::block(move || prepare(&settings, address)).await.map_err(Error::internal)??);
+    let shared = state.clone();
+    let mut http = HttpServer::new(move || crate::app::application(shared.clone()))
+        .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
+        .disable_signals();
+    if let Some(workers) = workers {
+        http = http.workers(workers.get());
+    }
+    let http = http.listen(listener).map_err(Error::internal)?.run();
+    let metrics = metrics_listener.map(|listener| serve_metrics(listener, state.clone())).transpose()?;
+    let worker = Some(Worker::start(state.db.clone(), state.clock.clone())?);
+    Ok(Server { address, state, handle: http.handle(), running: actix_web::rt::spawn(http), metrics, worker })
+}
+
+/// Serves the metrics alone, on a port that whoever operates the server keeps to itself.
+fn serve_metrics(listener: TcpListener, state: App) -> Result<ServerHandle> {
+    let http = HttpServer::new(move || crate::app::metrics_application(state.clone())).workers(1).disable_signals();
+    let running = http.listen(listener).map_err(Error::internal)?.run();
+    let handle = running.handle();
+    actix_web::rt::spawn(running);
+    Ok(handle)
+}
+
+/// Opens the port; requests wait there until they are accepted.
+async fn listen(bind: &str, setting: &'static str) -> Result<TcpListener, SettingError> {
+    let failed = |error: std::io::Error| SettingError::new(setting, format!("{bind}: {error}"));
+    let address = tokio::net::lookup_host(bind).await.map_err(failed)?.next();
+    let address = address.ok_or_else(|| SettingError::new(setting, format!("{bind} has no address")))?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(BACKLOG).and_then(tokio::net::TcpListener::into_std).map_err(failed)
+}
+
+/// The database with every migration and the first program version, and how many migrations were missing.
+///
+/// # Errors
+/// No connection, or a migration that cannot be applied.
+pub fn migrated(url: &DatabaseUrl, options: Options) -> Result<(Db, usize), StartError> {
+    let applied = migrate::run_pending(url)?;
+    let db = Db::connect(url, options)?;
+    db.write_blocking(|conn| program::service::ensure_first_version(conn, Timestamp::machine()))?;
+    Ok((db, applied))
+}
+
+/// The state of a server on this database, which is migrated before unless that is switched off.
+fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartError> {
+    let db = if settings.migrate {
+        let (db, applied) = migrated(&settings.database_url, Options::server())?;
+        if applied > 0 {
+            log::info!("applied {applied} migrations");
+        }
+        db
+    } else {
+        Db::connect(&settings.database_url, Options::server())?
+    };
+    let clock = if db.read_blocking(migrate::is_current)? {
+        let wanted = settings.test_clock;
+        db.write_blocking(stored::load_id_floor)?;
+        db.write_blocking(move |conn| stored::settle_clock(conn, wanted))??
+    } else if settings.test_clock.is_some() {
+        return Err(SettingError::new("STAPE_TEST_CLOCK", "needs a migrated database").into());
+    } else {
+        log::warn!("the database lacks migrations, so the server is not ready; run `stape-api migrate`");
+        Clock::Machine
+    };
+    Ok(AppState::new(db, clock, settings, public_url(settings, address))?)
+}
+
+/// Where clients reach the server: as configured, or where it listens.
+fn public_url(settings: &Settings, address: SocketAddr) -> String {
+    match &settings.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    }
+}

@@ -1,0 +1,174 @@
+//! The one way in which a client gets or loses a manager: link, counters, level, events and audit rows together.
+//!
+//! A client has at most one manager at a time. Links are never deleted: commissions ask who managed the client when it
+//! paid. Whoever links or detaches locks both accounts first.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use super::models::{Access, Billing, LinkRow, Origin};
+use crate::accounts::{self, AccountKind, AccountRow};
+use crate::containers::slots;
+use crate::context::Context;
+use crate::db::Conn;
+use crate::db::schema::{accounts as accounts_table, sub_account_links};
+use crate::error::{Code, Error, Result};
+use crate::events::EventType;
+use crate::id::{AccountId, SubAccountLinkId};
+use crate::partners::portfolio::Portfolio;
+use crate::{audit, events, program};
+
+/// Links `client_id` to `manager_id`.
+///
+/// # Errors
+/// 404 for a client that does not exist, 409 `alreadyManaged`, 403 `wrongAccountKind` where the client is no standard
+/// account, 422 where the manager is none.
+pub fn link(
+    conn: &mut Conn,
+    context: &Context,
+    client_id: AccountId,
+    manager_id: AccountId,
+    origin: Origin,
+    access: Access,
+) -> Result<LinkRow> {
+    let locked = accounts::lock(conn, &[client_id, manager_id])?;
+    let find = |id: AccountId| locked.iter().find(|row| row.id == id);
+    let client = find(client_id).ok_or_else(Error::not_found)?;
+    let manager = find(manager_id).filter(|row| row.kind != AccountKind::Standard).cloned();
+    let manager =
+        manager.ok_or_else(|| Error::invalid("/managerId", "unknown", "is not the id of an agency or a partner"))?;
+    refuse_unfit(client)?;
+    let link = LinkRow {
+        account_id: manager_id,
+        id: SubAccountLinkId::new(context.now),
+        client_id,
+        origin,
+        access,
+        access_changed_at: context.now,
+        billing: Billing::Individual,
+        note: None,
+        linked_at: context.now,
+        detached_at: None,
+    };
+    diesel::insert_into(sub_account_links::table).values(&link).execute(conn)?;
+    diesel::update(accounts_table::table.find(client_id))
+        .set(accounts_table::manager_id.eq(Some(manager_id)))
+        .execute(conn)?;
+    change_portfolio(conn, context, manager, |conn, portfolio, program| {
+        slots::join(conn, client_id, link.billing, manager_id, portfolio, context.now, program)
+    })?;
+    tell_both(conn, context, &link, EventType::SubAccountLinked)?;
+    Ok(link)
+}
+
+/// Ends the link between `client_id` and its manager. Commissions already made stay with the manager; its note is cleared.
+///
+/// # Errors
+/// 409 `notManaged`.
+pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<()> {
+    let (locked, link) = lock_with_manager(conn, client_id)?;
+    let link = link.ok_or_else(|| Error::refused(Code::NotManaged, "the account has no manager"))?;
+    let manager = locked.into_iter().find(|row| row.id == link.account_id).ok_or_else(Error::not_found)?;
+    let row = sub_account_links::table.find((link.account_id, link.id));
+    diesel::update(row)
+        .set((sub_account_links::detached_at.eq(Some(context.now)), sub_account_links::note.eq(None::<String>)))
+        .execute(conn)?;
+    diesel::update(accounts_table::table.find(client_id))
+        .set(accounts_table::manager_id.eq(None::<AccountId>))
+        .execute(conn)?;
+    change_portfolio(conn, context, manager, |conn, portfolio, program| {
+        slots::leave(conn, client_id, link.billing, portfolio, context.now, program)
+    })?;
+    tell_both(conn, context, &link, EventType::SubAccountDetached)
+}
+
+/// The present link of a client.
+///
+/// # Errors
+/// The database's own failure.
+pub fn current(conn: &mut Conn, client_id: AccountId) -> Result<Option<LinkRow>> {
+    let link = sub_account_links::table
+        .filter(sub_account_links::client_id.eq(client_id))
+        .filter(sub_account_links::detached_at.is_null())
+        .select(LinkRow::as_select())
+        .get_result(conn)
+        .optional()?;
+    Ok(link)
+}
+
+/// Locks a client together with its manager, if it has one, and tells the link that holds under the locks.
+///
+/// # Errors
+/// 503 where the client changes managers again and again meanwhile.
+pub fn lock_with_manager(conn: &mut Conn, client_id: AccountId) -> Result<(Vec<AccountRow>, Option<LinkRow>)> {
+    for _attempt in 0..3 {
+        let expected = current(conn, client_id)?.map(|link| link.account_id);
+        let ids: Vec<AccountId> = [Some(client_id), expected].into_iter().flatten().collect();
+        let locked = accounts::lock(conn, &ids)?;
+        let link = current(conn, client_id)?;
+        if link.as_ref().map(|link| link.account_id) == expected {
+            return Ok((locked, link));
+        }
+    }
+    Err(Error::Unavailable(format!("the manager of {client_id} keeps changing")))
+}
+
+/// Who pays for the containers of each of `clients` that `manager_id` manages now.
+///
+/// # Errors
+/// The database's own failure.
+pub fn billing_of(
+    conn: &mut Conn,
+    manager_id: AccountId,
+    clients: &[AccountId],
+) -> Result<HashMap<AccountId, Billing>> {
+    let rows: Vec<(AccountId, Billing)> = sub_account_links::table
+        .filter(sub_account_links::account_id.eq(manager_id))
+        .filter(sub_account_links::client_id.eq_any(clients))
+        .filter(sub_account_links::detached_at.is_null())
+        .select((sub_account_links::client_id, sub_account_links::billing))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// The present link of `client_id` with `manager_id`: how a manager reaches a sub-account.
+///
+/// # Errors
+/// 404 where the client is not this manager's.
+pub fn managed_by(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> Result<LinkRow> {
+    current(conn, client_id)?.filter(|link| link.account_id == manager_id).ok_or_else(Error::not_found)
+}
+
+fn refuse_unfit(client: &AccountRow) -> Result<()> {
+    if client.kind != AccountKind::Standard {
+        return Err(Error::refused(Code::WrongAccountKind, "only a standard account can have a manager"));
+    }
+    if client.manager_id.is_some() {
+        return Err(Error::refused(Code::AlreadyManaged, "the client has a manager; detach it first"));
+    }
+    Ok(())
+}
+
+fn change_portfolio(
+    conn: &mut Conn,
+    context: &Context,
+    manager: AccountRow,
+    change: impl FnOnce(&mut Conn, &mut Portfolio, &program::ProgramConfig) -> Result<()>,
+) -> Result<()> {
+    let program = program::service::current(conn)?;
+    let manager_id = manager.id;
+    let mut portfolios = Portfolio::load(conn, &[manager])?;
+    let Some(mut portfolio) = portfolios.remove(&manager_id) else { return Ok(()) };
+    change(conn, &mut portfolio, &program.config)?;
+    portfolio.rise(context, &program.config);
+    portfolio.write(conn, context, &program.config)
+}
+
+fn tell_both(conn: &mut Conn, context: &Context, link: &LinkRow, event: EventType) -> Result<()> {
+    for account_id in [link.account_id, link.client_id] {
+        audit::record(conn, context, Some(account_id), event.as_str(), link.client_id, None)?;
+        events::record(conn, context, account_id, event, link.client_id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! Log lines: for people, or one JSON object each. What is logged says `RUST_LOG`; secrets are never passed here.
+
+use std::io::Write;
+
+use env_logger::Env;
+use env_logger::fmt::Formatter;
+use log::Record;
+use log::kv::{Error, Key, Value, VisitSource};
+use serde_json::{Map, json};
+
+use crate::clock::Timestamp;
+use crate::config::LogFormat;
+
+/// Starts logging to standard error. A second call changes nothing.
+pub fn start(format: LogFormat) {
+    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
+    if format == LogFormat::Json {
+        builder.format(write_json);
+    }
+    // In tests several servers start in one process; the first has set the logger.
+    builder.try_init().ok();
+}
+
+/// One line: time, level, target, message, and the record's key-value pairs beside them.
+fn write_json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
+    let mut line = Map::new();
+    line.insert("at".to_owned(), json!(Timestamp::machine()));
+    line.insert("level".to_owned(), json!(record.level().as_str()));
+    line.insert("target".to_owned(), json!(record.target()));
+    line.insert("message".to_owned(), json!(record.args().to_string()));
+    record.key_values().visit(&mut Fields(&mut line)).map_err(std::io::Error::other)?;
+    serde_json::to_writer(&mut *out, &line)?;
+    writeln!(out)
+}
+
+struct Fields<'a>(&'a mut Map<String, serde_json::Value>);
+
+impl<'kvs> VisitSource<'kvs> for Fields<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        let value = if let Some(number) = value.to_i64() {
+            json!(number)
+        } else if let Some(number) = value.to_f64() {
+            json!(number)
+        } else if let Some(flag) = value.to_bool() {
+            json!(flag)
+        } else {
+            json!(value.to_string())
+        };
+        self.0.insert(key.to_string(), value);
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! `stape-api verify`: recomputes everything that is stored twice and names each difference. Reads only.
+//!
+//! Balances from ledger entries, statuses and amounts of commissions from payments, refunds and entries, counters from
+//! containers and links, feeds from their numbers. Goes account by account, so its memory does not grow with the database.
+
+mod accounts;
+mod commissions;
+mod ledger;
+mod portfolios;
+
+use diesel::prelude::*;
+
+use crate::accounts::AccountRow;
+use crate::clock::Timestamp;
+use crate::db::Conn;
+use crate::db::schema::accounts as accounts_table;
+use crate::error::Result;
+use crate::id::AccountId;
+use crate::program;
+
+/// Accounts that are looked at between two queries for more.
+const ACCOUNTS_PER_PAGE: i64 = 500;
+
+/// No more differences are named than this; the last line says so.
+const MAX_DIFFERENCES: usize = 1_000;
+
+/// Differences found so far.
+#[derive(Debug, Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    /// Notes that `what` is stored as `stored` where `computed` is right.
+    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, what: impl FnOnce() -> String, stored: &T, computed: &T) {
+        if stored != computed {
+            self.note(|| format!("{}: stored {stored:?}, computed {computed:?}", what()));
+        }
+    }
+
+    fn note(&mut self, difference: impl FnOnce() -> String) {
+        if self.0.len() < MAX_DIFFERENCES {
+            self.0.push(difference());
+        }
+    }
+}
+
+/// Every difference between what is stored and what follows from the rows and entries; empty where all is well.
+/// `progress` is told how many accounts are done.
+///
+/// # Errors
+/// The database's own failure.
+pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Result<Vec<String>> {
+    let mut differences = Differences::default();
+    let program = program::service::current(conn)?;
+    let mut last: Option<AccountId> = None;
+    let mut done = 0;
+    loop {
+        let page = next_accounts(conn, last)?;
+        let Some(account) = page.last() else { break };
+        last = Some(account.id);
+        for account in &page {
+            accounts::check(conn, account, &mut differences)?;
+            ledger::check(conn, account.id, &mut differences)?;
+            commissions::check(conn, account.id, &mut differences)?;
+            portfolios::check(conn, now, account, &program.config, &mut differences)?;
+            done += 1;
+        }
+        progress(done);
+    }
+    commissions::check_strays(conn, &mut differences)?;
+    let mut found = differences.0;
+    if found.len() == MAX_DIFFERENCES {
+        found.push(format!("and perhaps more: only the first {MAX_DIFFERENCES} are named"));
+    }
+    Ok(found)
+}
+
+fn next_accounts(conn: &mut Conn, after: Option<AccountId>) -> Result<Vec<AccountRow>> {
+    let mut query = accounts_table::table
+        .order(accounts_table::id)
+        .limit(ACCOUNTS_PER_PAGE)
+        .select(AccountRow::as_select())
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(accounts_table::id.gt(after));
+    }
+    Ok(query.load(conn)?)
+}

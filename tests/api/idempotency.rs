@@ -1,0 +1,132 @@
+//! Idempotency keys: the same request again has one effect and one answer.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Account, Answer, Client, TestApp, both_engines, subscription};
+
+both_engines!(
+    a_key_belongs_to_one_credential,
+    a_key_belongs_to_one_operation,
+    a_malformed_key_is_refused,
+    a_refusal_is_not_kept,
+    a_repeated_request_gets_the_first_answer,
+    an_answer_with_a_secret_is_never_kept,
+    another_request_with_the_key_is_refused,
+    authorisation_comes_before_the_replay,
+    twenty_at_once_have_one_effect,
+    without_a_key_each_request_has_its_effect,
+);
+
+async fn send(client: &Client, path: &str, key: &str, body: &Value) -> Answer {
+    client.request(Method::POST, path).header("idempotency-key", key).json(body).send().await
+}
+
+fn person(email: &str) -> Value {
+    json!({"email": email, "firstName": "Sam", "lastName": "Client"})
+}
+
+async fn count(manager: &Account) -> usize {
+    manager.login.list("/v3/sub-accounts").await.len()
+}
+
+async fn a_repeated_request_gets_the_first_answer(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = person("sam@example.com");
+    let first = send(&agency.login, "/v3/sub-accounts", "key 1", &body).await;
+    let again = send(&agency.login, "/v3/sub-accounts", "key 1", &body).await;
+    assert_eq!(first.header("idempotent-replayed"), "");
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(first.text, again.text);
+    assert_ne!(first.header("x-request-id"), again.header("x-request-id"));
+    assert_eq!(first.expect(201), again.expect(201));
+    // The same JSON, written in another order, is the same request.
+    let reordered = r#"{"lastName":"Client","firstName":"Sam","email":"sam@example.com"}"#;
+    let request = agency.login.request(Method::POST, "/v3/sub-accounts").header("content-type", "application/json");
+    let reordered = request.header("idempotency-key", "key 1").bytes(reordered).send().await;
+    assert_eq!(reordered.header("idempotent-replayed"), "true");
+    assert_eq!(count(&agency).await, 1);
+}
+
+async fn another_request_with_the_key_is_refused(app: &TestApp) {
+    let agency = app.agency().await;
+    send(&agency.login, "/v3/sub-accounts", "k", &person("sam@example.com")).await.expect(201);
+    let other = send(&agency.login, "/v3/sub-accounts", "k", &person("kim@example.com")).await;
+    other.problem("idempotencyKeyReused");
+    assert_eq!(count(&agency).await, 1);
+}
+
+async fn twenty_at_once_have_one_effect(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = person("sam@example.com");
+    let answers = join_all((0..20).map(|_| send(&agency.login, "/v3/sub-accounts", "k", &body))).await;
+    let first_ones = answers.iter().filter(|answer| answer.header("idempotent-replayed").is_empty()).count();
+    assert_eq!(first_ones, 1);
+    assert!(answers.iter().all(|answer| answer.status == 201 && answer.text == answers[0].text));
+    assert_eq!(count(&agency).await, 1);
+}
+
+async fn a_refusal_is_not_kept(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = json!({});
+    let apply = || send(&agency.login, "/v3/partner-applications", "k", &body);
+    apply().await.problem("notEligible");
+    app.reach_threshold(&agency).await;
+    let application = apply().await;
+    assert_eq!(application.header("idempotent-replayed"), "");
+    let application = application.expect(201);
+    assert_eq!(apply().await.expect(201), application);
+}
+
+async fn a_key_belongs_to_one_operation(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = app.client_of(&agency).await;
+    send(&agency.login, "/v3/sub-accounts", "k", &person("sam@example.com")).await.expect(201);
+    let container = json!({"name": "shop", "product": "sgtmContainer", "accountId": client});
+    send(&agency.login, "/v3/containers", "k", &container).await.expect(201);
+}
+
+async fn a_key_belongs_to_one_credential(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = app.client_of(&agency).await;
+    let key = app.api_key(&agency, &["containers:write"]).await;
+    let container = json!({"name": "shop", "product": "sgtmContainer", "accountId": client});
+    let by_login = send(&agency.login, "/v3/containers", "k", &container).await.expect(201);
+    let by_key = send(&key, "/v3/containers", "k", &container).await.expect(201);
+    assert_ne!(by_login["id"], by_key["id"]);
+}
+
+async fn authorisation_comes_before_the_replay(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = person("sam@example.com");
+    send(&agency.login, "/v3/sub-accounts", "k", &body).await.expect(201);
+    agency.login.delete("/v3/sessions/current").await.expect(204);
+    send(&agency.login, "/v3/sub-accounts", "k", &body).await.problem("invalidCredentials");
+}
+
+async fn a_malformed_key_is_refused(app: &TestApp) {
+    let agency = app.agency().await;
+    for key in ["", "\t", "naïve", &"x".repeat(256)] {
+        let answer = send(&agency.login, "/v3/sub-accounts", key, &person("sam@example.com")).await;
+        answer.problem("invalidIdempotencyKey");
+    }
+    send(&agency.login, "/v3/sub-accounts", &"x".repeat(255), &person("sam@example.com")).await.expect(201);
+}
+
+async fn an_answer_with_a_secret_is_never_kept(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = json!({"name": "n", "scopes": ["account:read"]});
+    send(&agency.login, "/v3/api-keys", "k", &body).await.problem("idempotencyKeyNotAllowed");
+    assert!(agency.login.list("/v3/api-keys").await.is_empty());
+}
+
+async fn without_a_key_each_request_has_its_effect(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = app.client_of(&agency).await;
+    let first = app.container(&agency, &client).await;
+    let second = app.container(&agency, &client).await;
+    assert_ne!(first, second);
+    app.apply(&[subscription(&first), subscription(&second)]).await;
+}

@@ -1,0 +1,24 @@
+//! The API as its users see it: a real server over HTTP, on SQLite and on PostgreSQL.
+//!
+//! One file per feature; each test is a sentence and runs on both engines. Every test ends with a look by `verify` at the
+//! database it leaves. No test sleeps: the clock is set.
+
+mod support;
+
+mod accounts;
+mod api_keys;
+mod auth;
+mod billing;
+mod command_line;
+mod commissions;
+mod containers;
+mod conventions;
+mod events;
+mod health;
+mod idempotency;
+mod openapi;
+mod partners;
+mod rate_limit;
+mod schema;
+mod sessions;
+mod sub_accounts;

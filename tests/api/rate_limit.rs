@@ -1,0 +1,93 @@
+//! Rate limits: told in every answer, per credential, and on what could be guessed or flooded.
+
+use serde_json::json;
+
+use crate::support::{TestApp, both_engines};
+
+both_engines!(
+    a_credential_has_a_bucket_of_its_own,
+    health_is_never_refused,
+    sign_in_is_limited_per_email_address,
+    sub_accounts_are_limited_to_twenty_an_hour,
+    without_limits_nothing_is_told,
+);
+
+async fn limited(app: &TestApp, limit: &str) -> TestApp {
+    TestApp::start_with(&app.database, |settings| {
+        settings.rate_limit = limit.parse().expect("a limit");
+        settings.secrets = app.settings.secrets.clone();
+    })
+    .await
+}
+
+async fn a_credential_has_a_bucket_of_its_own(app: &TestApp) {
+    let agency = app.agency().await;
+    let (one, other) = (app.api_key(&agency, &["account:read"]).await, app.api_key(&agency, &["account:read"]).await);
+    let server = limited(app, "5/3600").await;
+    let (one, other) = (server.caller(one.credential()), server.caller(other.credential()));
+    for left in (0..5).rev() {
+        let answer = one.get("/v3/account").await;
+        assert_eq!(answer.header("ratelimit-policy"), r#""default";q=5;w=3600"#);
+        assert!(answer.header("ratelimit").starts_with(&format!(r#""default";r={left};t="#)), "{:?}", answer.headers);
+        answer.expect(200);
+    }
+    let answer = one.get("/v3/account").await;
+    let wait: u64 = answer.header("retry-after").parse().expect("seconds");
+    assert!((1..=720).contains(&wait), "{wait}");
+    assert!(answer.header("ratelimit").starts_with(r#""default";r=0;"#));
+    answer.problem("rateLimited");
+    other.get("/v3/account").await.expect(200);
+    server.stop().await;
+}
+
+async fn health_is_never_refused(app: &TestApp) {
+    let server = limited(app, "1/3600").await;
+    let visitor = server.visitor();
+    visitor.get("/v3/program").await.expect(200);
+    visitor.get("/v3/program").await.problem("rateLimited");
+    for _ in 0..3 {
+        visitor.get("/health/live").await.expect(200);
+    }
+    server.stop().await;
+}
+
+async fn sign_in_is_limited_per_email_address(app: &TestApp) {
+    let agency = app.agency().await;
+    let server = limited(app, "6000/60").await;
+    let mut refused = None;
+    for attempt in 0..30 {
+        let credentials = json!({"email": agency.email, "password": "not the password"});
+        let answer = server.visitor().post("/v3/sessions", &credentials).await;
+        if answer.status == 429 {
+            refused = Some((attempt, answer));
+            break;
+        }
+        answer.problem("invalidCredentials");
+    }
+    let (attempt, answer) = refused.expect("a limit within 30 attempts");
+    assert!(attempt >= 5, "{attempt}");
+    assert!(!answer.header("retry-after").is_empty());
+    answer.problem("rateLimited");
+    let credentials = json!({"email": "other@example.com", "password": "not the password"});
+    server.visitor().post("/v3/sessions", &credentials).await.problem("invalidCredentials");
+    server.stop().await;
+}
+
+async fn sub_accounts_are_limited_to_twenty_an_hour(app: &TestApp) {
+    let agency = app.agency().await;
+    let server = limited(app, "6000/60").await;
+    let login = server.caller(agency.login.credential());
+    let person = |number: usize| json!({"email": format!("s{number}@example.com"), "firstName": "S", "lastName": "C"});
+    for number in 0..20 {
+        login.post("/v3/sub-accounts", &person(number)).await.expect(201);
+    }
+    let answer = login.post("/v3/sub-accounts", &person(20)).await;
+    assert!(!answer.header("retry-after").is_empty());
+    answer.problem("rateLimited");
+    server.stop().await;
+}
+
+async fn without_limits_nothing_is_told(app: &TestApp) {
+    let answer = app.visitor().get("/v3/program").await;
+    assert_eq!((answer.header("ratelimit"), answer.header("ratelimit-policy")), ("", ""));
+}

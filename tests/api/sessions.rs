@@ -1,0 +1,115 @@
+//! Sessions: signing in, refreshing, signing out, and all that ends them.
+
+use serde_json::{Value, json};
+
+use crate::support::{Client, PASSWORD, TestApp, both_engines, places};
+
+both_engines!(
+    a_new_password_ends_all_sessions,
+    a_refresh_token_is_good_once_and_a_reused_one_ends_the_session,
+    a_refresh_token_used_by_two_at_once_wins_at_most_once,
+    a_session_is_opened_with_email_and_password,
+    a_signed_out_session_is_over,
+    an_access_token_cannot_refresh_and_a_refresh_token_cannot_read,
+    an_unknown_email_and_a_wrong_password_answer_the_same,
+);
+
+async fn open(app: &TestApp, email: &str) -> Value {
+    let credentials = json!({"email": email, "password": PASSWORD});
+    app.visitor().post("/v3/sessions", &credentials).await.expect(201)
+}
+
+fn with_token(app: &TestApp, session: &Value) -> Client {
+    app.caller(session["accessToken"].as_str().expect("an access token"))
+}
+
+fn refresh_body(session: &Value) -> Value {
+    json!({"refreshToken": session["refreshToken"]})
+}
+
+async fn a_session_is_opened_with_email_and_password(app: &TestApp) {
+    let agency = app.agency().await;
+    let answer = app.visitor().post("/v3/sessions", &json!({"email": agency.email, "password": PASSWORD})).await;
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let session = answer.expect(201);
+    let fields: Vec<&str> = session.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(fields, ["accessToken", "expiresAt", "refreshToken"]);
+    with_token(app, &session).get("/v3/account").await.expect(200);
+}
+
+async fn an_unknown_email_and_a_wrong_password_answer_the_same(app: &TestApp) {
+    let agency = app.agency().await;
+    let mut answers = Vec::new();
+    for email in [agency.email.as_str(), "nobody@example.com"] {
+        let credentials = json!({"email": email, "password": "not the password"});
+        let answer = app.visitor().post("/v3/sessions", &credentials).await;
+        let mut problem = answer.clone().problem("invalidCredentials");
+        problem["requestId"] = Value::Null;
+        answers.push((problem, answer.header("www-authenticate").to_owned()));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+async fn a_refresh_token_is_good_once_and_a_reused_one_ends_the_session(app: &TestApp) {
+    let agency = app.agency().await;
+    let first = open(app, &agency.email).await;
+    let second = app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.expect(200);
+    assert_ne!(first["refreshToken"], second["refreshToken"]);
+    with_token(app, &second).get("/v3/account").await.expect(200);
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.problem("invalidCredentials");
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&second)).await.problem("invalidCredentials");
+    with_token(app, &second).get("/v3/account").await.problem("invalidCredentials");
+    // The login from before is another session and goes on.
+    agency.login.get("/v3/account").await.expect(200);
+}
+
+async fn a_refresh_token_used_by_two_at_once_wins_at_most_once(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
+    let visitor = app.visitor();
+    let body = refresh_body(&session);
+    let answers = futures_util::future::join_all((0..8).map(|_| visitor.post("/v3/sessions/refresh", &body))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), 7);
+}
+
+async fn a_signed_out_session_is_over(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
+    let login = with_token(app, &session);
+    login.delete("/v3/sessions/current").await.expect(204);
+    login.get("/v3/account").await.problem("invalidCredentials");
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&session)).await.problem("invalidCredentials");
+    let key = app.api_key(&agency, &["account:read"]).await;
+    let refused = key.delete("/v3/sessions/current").await;
+    assert_eq!(refused.status, 403, "a key has no session: {}", refused.text);
+}
+
+async fn an_access_token_cannot_refresh_and_a_refresh_token_cannot_read(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
+    let swapped = json!({"refreshToken": session["accessToken"]});
+    app.visitor().post("/v3/sessions/refresh", &swapped).await.problem("invalidCredentials");
+    for token in ["", "nonsense", "ses_01KB0H6Q4N7ZJ8R5T3V9WXY2AC.AAAA.AAAA"] {
+        let answer = app.visitor().post("/v3/sessions/refresh", &json!({"refreshToken": token})).await;
+        assert!([401, 422].contains(&answer.status), "{token}: {}", answer.text);
+    }
+    let refresh_token = session["refreshToken"].as_str().expect("a refresh token");
+    app.caller(refresh_token).get("/v3/account").await.problem("invalidCredentials");
+}
+
+async fn a_new_password_ends_all_sessions(app: &TestApp) {
+    let agency = app.agency().await;
+    let other = open(app, &agency.email).await;
+    let wrong = json!({"currentPassword": "not the password", "password": "Oboe.marsh-4811"});
+    let problem = agency.login.post("/v3/account/password", &wrong).await.problem("validationFailed");
+    assert_eq!(places(&problem), ["/currentPassword"]);
+    let change = json!({"currentPassword": PASSWORD, "password": "Oboe.marsh-4811"});
+    agency.login.post("/v3/account/password", &change).await.expect(204);
+    agency.login.get("/v3/account").await.problem("invalidCredentials");
+    with_token(app, &other).get("/v3/account").await.problem("invalidCredentials");
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&other)).await.problem("invalidCredentials");
+    let old = json!({"email": agency.email, "password": PASSWORD});
+    app.visitor().post("/v3/sessions", &old).await.problem("invalidCredentials");
+    app.sign_in(&agency.email, "Oboe.marsh-4811").await;
+}

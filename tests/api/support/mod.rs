@@ -1,0 +1,32 @@
+//! What the tests stand on: databases of both engines, the server, a client, and builders of believable situations.
+
+mod app;
+mod builders;
+mod client;
+mod engine;
+mod event;
+mod postgres;
+
+pub use app::{START, TestApp};
+pub use builders::{Account, PASSWORD};
+pub use client::{Answer, Client, places};
+pub use engine::{Database, Engine, run};
+pub use event::{Event, money, payment, refund, subscription, usd};
+
+/// Makes two tests of each named function, one per engine. Each takes `&TestApp`.
+macro_rules! both_engines {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn sqlite() {
+                $crate::support::run($crate::support::Engine::Sqlite, super::$name);
+            }
+
+            #[test]
+            fn postgres() {
+                $crate::support::run($crate::support::Engine::Postgres, super::$name);
+            }
+        }
+    )+};
+}
+pub(crate) use both_engines;
