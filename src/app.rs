@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::rate_limit::Limits;
 use crate::{
     accounts, api_keys, audit, auth, billing, commissions, containers, docs, events, health, ledger, metrics, openapi,
-    partners, program, sub_accounts, test_clock,
+    operator_requests, partners, program, sub_accounts, test_clock,
 };
 
 /// The features, each with its routes: registering a route here documents it.
@@ -35,6 +35,7 @@ pub fn features(config: &mut ServiceConfig) {
         .configure(program::routes)
         .configure(partners::routes)
         .configure(sub_accounts::routes)
+        .configure(sub_accounts::client_routes)
         .configure(containers::routes)
         .configure(billing::routes)
         .configure(commissions::routes)
@@ -55,7 +56,10 @@ fn operator(config: &mut ServiceConfig) {
     config
         .service(accounts)
         .configure(billing::operator_routes)
+        .configure(containers::operator_routes)
+        .configure(operator_requests::operator_routes)
         .configure(partners::operator_routes)
+        .configure(program::operator_routes)
         .configure(test_clock::routes);
 }
 
@@ -80,6 +84,8 @@ pub struct AppState {
     pub document: web::Bytes,
     /// Origins whose pages may call this server.
     pub cors_origins: Vec<String>,
+    /// Whether the metrics have a port of their own, and are not on the main one.
+    pub has_metrics_port: bool,
 }
 
 /// The state as handlers take it.
@@ -181,6 +187,7 @@ impl AppState {
             contract: Contract::of(&document),
             document: openapi::json(&document)?.to_string().into(),
             cors_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
+            has_metrics_port: settings.metrics_bind.is_some(),
         })
     }
 

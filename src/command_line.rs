@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::id::OperatorKeyId;
 use crate::progress::Progress;
 use crate::server::{Server, StartError};
-use crate::{demo, openapi, server, stored, telemetry, verify};
+use crate::{demo, openapi, program, server, stored, telemetry, verify};
 
 /// `verify` has found differences.
 const DIFFERENCES: u8 = 1;
@@ -122,15 +122,20 @@ fn serve(arguments: Arguments, demo: bool) -> ExitCode {
         let server = server::start(arguments.settings(demo)?).await?;
         let mut signals = Signals::listen()?;
         if demo {
-            say(&demo::run(&server).await?);
+            say(demo::run(&server).await?);
         }
-        say(&format!("listening on http://{}", server.address()));
         say_how_to_begin(&server).await;
+        say(format_args!("listening on http://{}", server.address()));
         signals.stop().await;
         log::info!("stopping");
         server.stop().await;
         Ok(())
     }))
+}
+
+/// Prints a line; a server goes on when nobody reads what it says.
+fn say(line: impl std::fmt::Display) {
+    writeln!(std::io::stdout(), "{line}").ok();
 }
 
 /// What ends a server: SIGTERM, or Ctrl-C.
@@ -164,16 +169,15 @@ async fn say_how_to_begin(server: &Server) {
     }
 }
 
-/// Prints a line. A server goes on when nobody reads any more, where `println!` would end it.
-fn say(line: &str) {
-    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
-        log::warn!("standard output: {error}");
-    }
-}
-
 fn migrate(arguments: &Arguments) -> Result<(), StartError> {
     let url = arguments.database_url(false)?;
-    match server::migrated(&url, Options::command())?.1 {
+    let (db, applied) = server::migrated(&url, Options::command())?;
+    // For servers that wait for this migration and do not start anew after it.
+    db.write_blocking(|conn| {
+        let now = stored::clock(conn)?.now();
+        program::service::ensure_first_version(conn, now)
+    })?;
+    match applied {
         0 => println!("{url} is up to date"),
         applied => println!("{url}: applied {applied} migrations"),
     }

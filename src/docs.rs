@@ -10,6 +10,7 @@ use utoipa_swagger_ui::Config;
 
 use crate::app::App;
 use crate::error::{Code, Error, Result};
+use crate::html::escape;
 use crate::http::conditional_bytes;
 
 /// What a page under `/docs` may do: Swagger UI styles itself and draws images from data URLs.
@@ -95,7 +96,7 @@ fn index() -> Result<HttpResponse> {
 }
 
 fn swagger(name: &str) -> Result<utoipa_swagger_ui::SwaggerFile<'static>> {
-    let config = Config::from("/openapi.json").validator_url("none").persist_authorization(true).deep_linking(true);
+    let config = Config::from("/openapi.json").validator_url("none").deep_linking(true);
     utoipa_swagger_ui::serve(name, Arc::new(config)).map_err(Error::internal)?.ok_or_else(Error::not_found)
 }
 
@@ -122,10 +123,6 @@ fn problem_html(code: Code) -> String {
          <p>The answer's <code>detail</code> says what was wrong this time, <code>errors</code> where; tell the support its \
          <code>requestId</code>.</p>\n<p><a href=\"/docs\">Documentation of the API</a></p>\n</body>\n</html>\n"
     )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Text between backticks as code.

@@ -54,10 +54,18 @@ crate::text_enum! {
         ContainerCreated = "container.created",
         /// A container changed.
         ContainerUpdated = "container.updated",
+        /// A container has another owner.
+        ContainerTransferred = "container.transferred",
         /// A container was deleted.
         ContainerDeleted = "container.deleted",
         /// The subscription of a container changed.
         SubscriptionChanged = "subscription.changed",
+        /// The operator was asked to carry something out for a container or a sub-account.
+        OperatorRequestCreated = "operatorRequest.created",
+        /// What the operator was asked for is carried out.
+        OperatorRequestDone = "operatorRequest.done",
+        /// The operator declined what it was asked for.
+        OperatorRequestDeclined = "operatorRequest.declined",
         /// A commission arose.
         CommissionCreated = "commission.created",
         /// A commission is ready to payout.
@@ -68,6 +76,8 @@ crate::text_enum! {
         CommissionAdjusted = "commission.adjusted",
         /// The level of a partner changed.
         LevelChanged = "level.changed",
+        /// The operator changed a partner's own rates.
+        RatesChanged = "rates.changed",
         /// An application to the partner program was filed.
         PartnerApplicationCreated = "partnerApplication.created",
         /// An application was approved: the account is a partner.

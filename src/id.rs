@@ -209,8 +209,14 @@ id_types! {
     ApplicationId = "app", "partnerApplication";
     /// A row of a level or rate override history; never shown.
     TermId = "trm", "term";
+    /// A request to the operator.
+    OperatorRequestId = "orq", "operatorRequest";
     /// An audit row.
     AuditId = "aud", "auditEntry";
     /// A referral link.
     ReferralLinkId = "lnk", "referralLink";
+    /// A request to a client, for access or for a link.
+    AccessRequestId = "arq", "accessRequest";
+    /// A letter that waits for delivery; never shown.
+    MailId = "mai", "mail";
 }

@@ -121,16 +121,20 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Read the server's metrics.
 ///
 /// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool.
-/// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own too, without a credential.
+/// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own instead, without a credential.
 #[utoipa::path(
     tag = "Service",
     operation_id = "getMetrics",
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain",
-        example = json!("stape_http_requests_in_flight 1"))),
+        example = json!("stape_http_requests_in_flight 1")),
+        (status = 404, description = "The metrics are on a port of their own")),
     security(("apiKey" = []))
 )]
 #[get("/metrics")]
 async fn read(_who: Operator<AnyScope>, app: App) -> Result<HttpResponse> {
+    if app.has_metrics_port {
+        return Err(Error::not_found());
+    }
     answer(&app)
 }
 

@@ -142,6 +142,7 @@ impl Limiter {
     }
 
     /// Takes one from the bucket of `key` and says what is left; none where there is no limit.
+    #[must_use]
     pub fn take(&self, key: String) -> Option<Allowance> {
         let (rate, buckets) = self.buckets.as_ref()?;
         let bucket = buckets.get_with(key, || Arc::new(RateLimiter::direct(rate.quota()).with_middleware()));

@@ -1,4 +1,4 @@
-//! Starts and stops a server: database, clock, state, HTTP, worker. Used by the command line and, many times in one process,
+//! Starts and stops a server: database, clock, state, HTTP, worker, courier. Used by the command line and, many times in one process,
 //! by tests. Knows no routes.
 
 use std::net::{SocketAddr, TcpListener};
@@ -10,10 +10,11 @@ use tokio::net::TcpSocket;
 
 use crate::app::{App, AppState};
 use crate::clock::Clock;
-use crate::clock::Timestamp;
 use crate::config::{SettingError, Settings};
+use crate::courier::Courier;
 use crate::db::{DatabaseUrl, Db, Options, migrate};
 use crate::error::{Error, Result};
+use crate::mail::Mailer;
 use crate::program;
 use crate::stored;
 use crate::worker::Worker;
@@ -46,6 +47,7 @@ pub struct Server {
     /// The port of the metrics, where it has one.
     metrics: Option<ServerHandle>,
     worker: Option<Worker>,
+    courier: Option<Courier>,
 }
 
 impl Server {
@@ -61,7 +63,7 @@ impl Server {
         &self.state
     }
 
-    /// Stops accepting, finishes what runs, ends the worker, flushes.
+    /// Stops accepting, finishes what runs, ends worker and courier, flushes.
     pub async fn stop(mut self) {
         self.handle.stop(true).await;
         if let Some(metrics) = &self.metrics {
@@ -70,8 +72,8 @@ impl Server {
         if let Err(error) = (&mut self.running).await.map_err(std::io::Error::other).flatten() {
             log::error!("the HTTP server: {error}");
         }
-        let worker = self.worker.take();
-        if let Err(error) = web::block(move || drop(worker)).await {
+        let threads = (self.worker.take(), self.courier.take());
+        if let Err(error) = web::block(move || drop(threads)).await {
             log::error!("the worker: {error}");
         }
     }
@@ -97,6 +99,7 @@ pub async fn start(settings: Settings) -> Result<Server, StartError> {
         None => None,
     };
     let workers = settings.workers;
+    let mailer = Mailer::new(&settings.mail)?;
     let state = web::Data::new(web::block(move || prepare(&settings, address)).await.map_err(Error::internal)??);
     let shared = state.clone();
     let mut http = HttpServer::new(move || crate::app::application(shared.clone()))
@@ -108,7 +111,8 @@ pub async fn start(settings: Settings) -> Result<Server, StartError> {
     let http = http.listen(listener).map_err(Error::internal)?.run();
     let metrics = metrics_listener.map(|listener| serve_metrics(listener, state.clone())).transpose()?;
     let worker = Some(Worker::start(state.db.clone(), state.clock.clone())?);
-    Ok(Server { address, state, handle: http.handle(), running: actix_web::rt::spawn(http), metrics, worker })
+    let courier = Some(Courier::start(state.db.clone(), mailer, state.public_url.clone())?);
+    Ok(Server { address, state, handle: http.handle(), running: actix_web::rt::spawn(http), metrics, worker, courier })
 }
 
 /// Serves the metrics alone, on a port that whoever operates the server keeps to itself.
@@ -131,14 +135,13 @@ async fn listen(bind: &str, setting: &'static str) -> Result<TcpListener, Settin
     socket.listen(BACKLOG).and_then(tokio::net::TcpListener::into_std).map_err(failed)
 }
 
-/// The database with every migration and the first program version, and how many migrations were missing.
+/// The database with every migration, and how many were missing.
 ///
 /// # Errors
 /// No connection, or a migration that cannot be applied.
 pub fn migrated(url: &DatabaseUrl, options: Options) -> Result<(Db, usize), StartError> {
     let applied = migrate::run_pending(url)?;
     let db = Db::connect(url, options)?;
-    db.write_blocking(|conn| program::service::ensure_first_version(conn, Timestamp::machine()))?;
     Ok((db, applied))
 }
 
@@ -154,9 +157,7 @@ fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartEr
         Db::connect(&settings.database_url, Options::server())?
     };
     let clock = if db.read_blocking(migrate::is_current)? {
-        let wanted = settings.test_clock;
-        db.write_blocking(stored::load_id_floor)?;
-        db.write_blocking(move |conn| stored::settle_clock(conn, wanted))??
+        settle(&db, settings)?
     } else if settings.test_clock.is_some() {
         return Err(SettingError::new("STAPE_TEST_CLOCK", "needs a migrated database").into());
     } else {
@@ -164,6 +165,16 @@ fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartEr
         Clock::Machine
     };
     Ok(AppState::new(db, clock, settings, public_url(settings, address))?)
+}
+
+/// What every serving of a database begins with: its clock, the ids that there are, the first version of the program.
+fn settle(db: &Db, settings: &Settings) -> Result<Clock, StartError> {
+    let wanted = settings.test_clock;
+    db.write_blocking(stored::load_id_floor)?;
+    let clock = db.write_blocking(move |conn| stored::settle_clock(conn, wanted))??;
+    let now = clock.now();
+    db.write_blocking(move |conn| program::service::ensure_first_version(conn, now))?;
+    Ok(clock)
 }
 
 /// Where clients reach the server: as configured, or where it listens.

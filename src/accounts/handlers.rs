@@ -13,12 +13,17 @@ use crate::auth::{Credential, passwords};
 use crate::error::{Code, Error, Result};
 use crate::http::limit::peer;
 use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
+use crate::sub_accounts;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(utoipa_actix_web::scope("/v3/accounts").service(create))
-        .service(utoipa_actix_web::scope("/v3/account").service(change_password).service(get).service(update));
+    config.service(utoipa_actix_web::scope("/v3/accounts").service(create)).service(
+        utoipa_actix_web::scope("/v3/account")
+            .service(change_password)
+            .service(get)
+            .service(update)
+            .configure(sub_accounts::account_routes),
+    );
 }
 
 /// Sign up.

@@ -1,19 +1,25 @@
-//! Accounts and users: sign-up, sessions, the account's own data, and the operator's look at them.
+//! Accounts and users: sign-up, sessions, passwords, the account's own data, its team, and the operator's look at them.
 
 mod handlers;
 pub mod models;
 pub mod operator;
+mod password_handlers;
+pub mod password_tokens;
 pub mod service;
 mod session_handlers;
 pub mod sessions;
+mod team;
+mod team_handlers;
 
 pub use models::{AccountRow, UserRow};
-pub use service::lock;
+pub use service::{lock, lock_concerned};
 
-/// Registers the operations of accounts and sessions, but for the operator's.
+/// Registers the operations of accounts, sessions, passwords and teams, but for the operator's.
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     handlers::routes(config);
     session_handlers::routes(config);
+    password_handlers::routes(config);
+    team_handlers::routes(config);
 }
 
 crate::text_enum! {

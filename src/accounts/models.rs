@@ -9,6 +9,7 @@ use super::{AccountKind, Role};
 use crate::auth::passwords;
 use crate::clock::Timestamp;
 use crate::db::schema::{accounts, users};
+use crate::db::search_text;
 use crate::http::{Patch, trimmed, trimmed_present};
 use crate::id::{AccountId, UserId};
 
@@ -40,6 +41,8 @@ pub struct AccountRow {
     pub event_sequence: i64,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What searches look into.
+    pub search_text: String,
 }
 
 /// A user as stored.
@@ -270,6 +273,21 @@ impl AccountRow {
     #[must_use]
     pub fn display_name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)
+    }
+
+    /// The same with what searches are to find it by now.
+    #[must_use]
+    pub fn searchable(mut self) -> Self {
+        let company = self.company_name.as_deref().unwrap_or_default();
+        self.search_text = search_text(&[&self.email, &self.display_name(), company]);
+        self
+    }
+
+    /// How letters to others name it: company, or else its first owner, with the e-mail address.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let name = self.company_name.clone().unwrap_or_else(|| self.display_name());
+        format!("{name} ({})", self.email)
     }
 }
 

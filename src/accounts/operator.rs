@@ -1,9 +1,7 @@
 //! What the operator's support does with accounts: looks them up, blocks and unblocks them.
 
 use actix_web::{HttpResponse, get, post, web};
-use diesel::define_sql_function;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -17,17 +15,12 @@ use crate::audit;
 use crate::auth::principal::{Operator, OperatorAccounts};
 use crate::clock::Timestamp;
 use crate::context::Context;
-use crate::db::Conn;
 use crate::db::schema::accounts;
+use crate::db::{Conn, containing};
 use crate::error::Result;
 use crate::events::{self, EventType};
-use crate::http::{Command, Filter, Listing, NoFields, OneOf, Reply, list_type, trimmed};
+use crate::http::{Command, Filter, Listing, NoFields, OneOf, Reply, SearchWords, list_type, trimmed};
 use crate::id::AccountId;
-
-define_sql_function! {
-    /// Lower case: of ASCII letters on SQLite, of all on PostgreSQL.
-    fn lower(text: Text) -> Text
-}
 
 list_type!(AccountList, Account, "One page of accounts, newest first.");
 
@@ -37,8 +30,8 @@ list_type!(AccountList, Account, "One page of accounts, newest first.");
 #[serde(rename_all = "camelCase")]
 pub struct AccountFilter {
     /// Part of the e-mail address, the first owner's name or the company; or an account's id.
-    #[param(max_length = 254, example = "archer")]
-    pub q: Option<String>,
+    #[param(value_type = Option<String>, max_length = 254, example = "archer")]
+    pub q: Option<SearchWords>,
     /// Kinds of accounts.
     pub kind: Option<OneOf<AccountKind>>,
     /// Only accounts made at this time or later.
@@ -140,16 +133,10 @@ async fn unblock(
 /// request path.
 fn search(conn: &mut Conn, filter: &AccountFilter, after: Option<AccountId>, limit: i64) -> Result<Vec<AccountRow>> {
     let mut query = accounts::table.select(AccountRow::as_select()).into_boxed();
-    if let Some(q) = filter.q.as_deref().map(str::trim).filter(|q| !q.is_empty()) {
-        let part = format!("%{}%", escape_like(&q.to_lowercase()));
-        let name = accounts::first_name.concat(" ").concat(accounts::last_name);
-        let company = accounts::company_name.assume_not_null();
-        query = if let Ok(id) = q.parse::<AccountId>() {
-            query.filter(accounts::id.eq(id))
-        } else {
-            let by_email = lower(accounts::email).like(part.clone()).escape('\\');
-            let by_name = lower(name).like(part.clone()).escape('\\');
-            query.filter(by_email.or(by_name).or(lower(company).like(part).escape('\\')))
+    if let Some(words) = filter.q.as_ref().and_then(SearchWords::some) {
+        query = match words.parse::<AccountId>() {
+            Ok(id) => query.filter(accounts::id.eq(id)),
+            Err(_) => query.filter(accounts::search_text.like(containing(words)).escape('\\')),
         };
     }
     if let Some(OneOf(kinds)) = &filter.kind {
@@ -165,11 +152,6 @@ fn search(conn: &mut Conn, filter: &AccountFilter, after: Option<AccountId>, lim
         query = query.filter(accounts::id.lt(after));
     }
     Ok(query.order(accounts::id.desc()).limit(limit).load(conn)?)
-}
-
-/// Makes `%`, `_` and `\` stand for themselves in a LIKE pattern with `\` as its escape.
-fn escape_like(text: &str) -> String {
-    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
 /// Blocks the account for a reason, or unblocks it.

@@ -1,6 +1,7 @@
 //! The rules of accounts and users. One account has at least one owner; e-mail addresses are unique over all users.
 
-use diesel::dsl::min;
+use std::collections::{BTreeMap, BTreeSet};
+
 use diesel::prelude::*;
 use serde_json::json;
 
@@ -47,6 +48,31 @@ pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
     })
 }
 
+/// How often [`lock_concerned`] looks again.
+const LOCK_ATTEMPTS: usize = 4;
+
+/// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: what
+/// `concerned` tells under the locks is locked too.
+///
+/// # Errors
+/// 503 where they change again and again; the database's failure.
+pub fn lock_concerned(
+    conn: &mut Conn,
+    concerned: impl Fn(&mut Conn) -> Result<BTreeSet<AccountId>>,
+) -> Result<BTreeMap<AccountId, AccountRow>> {
+    let mut wanted = concerned(conn)?;
+    for _attempt in 0..LOCK_ATTEMPTS {
+        let ids: Vec<AccountId> = wanted.iter().copied().collect();
+        let locked = lock(conn, &ids)?;
+        let under_locks = concerned(conn)?;
+        if under_locks.is_subset(&wanted) {
+            return Ok(locked.into_iter().map(|row| (row.id, row)).collect());
+        }
+        wanted.extend(under_locks);
+    }
+    Err(Error::Unavailable("those whom a change concerns keep changing".to_owned()))
+}
+
 /// [`lock`] for one account.
 ///
 /// # Errors
@@ -81,7 +107,9 @@ pub fn create(conn: &mut Conn, context: &Context, new: NewAccount) -> Result<Acc
         level_pinned: false,
         event_sequence: 0,
         created_at: context.now,
-    };
+        search_text: String::new(),
+    }
+    .searchable();
     let owner = UserRow {
         id: UserId::new(context.now),
         account_id: account.id,
@@ -107,6 +135,27 @@ pub fn create(conn: &mut Conn, context: &Context, new: NewAccount) -> Result<Acc
         referrals::create_default_link(conn, context, account.id)?;
     }
     Ok(account)
+}
+
+/// The user, if there is one with this id.
+///
+/// # Errors
+/// The database's failure.
+pub fn user(conn: &mut Conn, id: UserId) -> Result<Option<UserRow>> {
+    Ok(users::table.find(id).select(UserRow::as_select()).get_result(conn).optional()?)
+}
+
+/// The user with this e-mail address, if there is one.
+///
+/// # Errors
+/// The database's failure.
+pub fn user_by_email(conn: &mut Conn, email: &str) -> Result<Option<UserRow>> {
+    Ok(user_emails::table
+        .inner_join(users::table.on(users::id.eq(user_emails::user_id)))
+        .filter(user_emails::email_key.eq(email_key(email)))
+        .select(UserRow::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
 /// Inserts a user and claims its e-mail address.
@@ -151,7 +200,8 @@ pub fn update(
         last_name: change.last_name.clone().unwrap_or_else(|| old.last_name.clone()),
         company_name: change.company_name.clone().apply(old.company_name.clone()),
         ..old.clone()
-    };
+    }
+    .searchable();
     if new == old {
         return Ok(old);
     }
@@ -160,10 +210,11 @@ pub fn update(
             accounts::first_name.eq(&new.first_name),
             accounts::last_name.eq(&new.last_name),
             accounts::company_name.eq(&new.company_name),
+            accounts::search_text.eq(&new.search_text),
         ))
         .execute(conn)?;
-    if let Some(owner_id) = first_owner(conn, account_id)? {
-        diesel::update(users::table.find(owner_id))
+    if let Some(owner) = first_owner(conn, account_id)? {
+        diesel::update(users::table.find(owner.id))
             .set((users::first_name.eq(&new.first_name), users::last_name.eq(&new.last_name)))
             .execute(conn)?;
     }
@@ -176,7 +227,17 @@ pub fn update(
     Ok(new)
 }
 
-fn first_owner(conn: &mut Conn, account_id: AccountId) -> Result<Option<UserId>> {
-    let owners = users::table.filter(users::account_id.eq(account_id)).filter(users::role.eq(Role::Owner));
-    Ok(owners.select(min(users::id)).get_result(conn)?)
+/// The owner that was made first: whose address and names the account shows, and who gets its letters.
+///
+/// # Errors
+/// The database's failure.
+pub fn first_owner(conn: &mut Conn, account_id: AccountId) -> Result<Option<UserRow>> {
+    Ok(users::table
+        .filter(users::account_id.eq(account_id))
+        .filter(users::role.eq(Role::Owner))
+        .order(users::id)
+        .limit(1)
+        .select(UserRow::as_select())
+        .get_result(conn)
+        .optional()?)
 }

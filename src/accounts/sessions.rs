@@ -5,7 +5,7 @@
 
 use diesel::prelude::*;
 
-use super::service;
+use super::{password_tokens, service};
 use crate::audit;
 use crate::auth::TokenKeys;
 use crate::auth::authenticator::{blocked, invalid};
@@ -66,10 +66,10 @@ pub fn candidate(conn: &mut Conn, email: &str) -> Result<Option<Candidate>> {
 /// The signed-in user as a candidate: for operations that ask for the password again.
 ///
 /// # Errors
-/// The database's failure.
+/// 401 `invalidCredentials` where the user was removed meanwhile; the database's failure.
 pub fn candidate_by_id(conn: &mut Conn, user_id: UserId) -> Result<Candidate> {
     let columns = (users::id, users::account_id, users::password_hash);
-    Ok(users::table.find(user_id).select(columns).get_result(conn)?)
+    users::table.find(user_id).select(columns).get_result(conn).optional()?.ok_or_else(invalid)
 }
 
 /// Starts a session of a user whose password was found right.
@@ -165,7 +165,7 @@ pub fn change_password(conn: &mut Conn, context: &Context, verified: &Candidate,
     audit::record(conn, context, Some(verified.account_id), "user.passwordChanged", verified.user_id, None)
 }
 
-/// Sets a user's password and ends all its sessions. Wants the account's row to be locked.
+/// Sets a user's password; ends all its sessions, and its token for setting one. Wants the account's row to be locked.
 ///
 /// # Errors
 /// The database's failure.
@@ -173,7 +173,7 @@ pub fn set_password(conn: &mut Conn, user_id: UserId, new_hash: &str) -> Result<
     diesel::update(users::table.find(user_id)).set(users::password_hash.eq(new_hash)).execute(conn)?;
     let live = sessions::table.filter(sessions::user_id.eq(user_id)).filter(sessions::ended_at.is_null());
     diesel::update(live).set(sessions::ended_at.eq(Timestamp::machine())).execute(conn)?;
-    Ok(())
+    password_tokens::revoke(conn, user_id)
 }
 
 /// 401: says nothing of whether the e-mail address is a user's.

@@ -219,6 +219,21 @@ rights!(
     OperatorAccounts,
 );
 
+/// A right that a manager acting as its client does not have, whatever its scopes.
+#[derive(Debug)]
+pub struct NotOnBehalf<R: Right>(PhantomData<fn() -> R>);
+
+impl<R: Right> Right for NotOnBehalf<R> {
+    fn check(principal: &Principal) -> Result<(), Problem> {
+        R::check(principal)?;
+        if matches!(principal.credential, Credential::Impersonation { .. }) {
+            let detail = "a session on behalf of a client cannot do this; the client has to do it itself";
+            return Err(Problem::new(Code::InsufficientScope, detail));
+        }
+        Ok(())
+    }
+}
+
 /// Any operator's key, whatever its scopes.
 #[derive(Debug)]
 pub struct AnyScope;

@@ -128,6 +128,21 @@ impl TokenKeys {
         self.issue(now, TokenType::Access, Subject::User(user_id), Some(session_id), None)
     }
 
+    /// An access token by which `actor` acts as `client_id`; it lives and dies with the session or key of the actor, and
+    /// with the access that the client granted.
+    ///
+    /// # Errors
+    /// A claim that cannot be serialised.
+    pub fn issue_impersonation(
+        &self,
+        now: Timestamp,
+        client_id: AccountId,
+        actor: ActorClaim,
+        session_id: Option<SessionId>,
+    ) -> Result<AccessToken> {
+        self.issue(now, TokenType::Impersonation, Subject::Account(client_id), session_id, Some(actor))
+    }
+
     /// The claims of `token`, when its signature, algorithm, issuer, audience, times and shape are right.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Claims> {

@@ -9,12 +9,9 @@ use super::models::{BillingEventType, Payer, PaymentReason, RefundReason};
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, SubscriptionStatus};
 use crate::crypto;
-use crate::error::{Code, Problem, Result, Violation};
+use crate::error::{Problem, Result, Violation};
 use crate::http::json;
 use crate::money::Money;
-
-/// How far ahead of the server an event may have happened (domain section 5).
-const MAX_AHEAD_S: i64 = 5 * 60;
 
 /// Longest id of the billing system, in characters.
 const MAX_EXTERNAL_ID: usize = 255;
@@ -174,19 +171,6 @@ impl Element {
             .map(str::to_owned);
         Self { id, fingerprint: crypto::sha256(&canonical), content: content(value) }
     }
-}
-
-/// Refuses what happened too far ahead of the server's time.
-///
-/// # Errors
-/// `occurredInFuture`.
-pub fn refuse_future(occurred_at: Timestamp, now: Timestamp) -> Result<()> {
-    if occurred_at <= now.plus_seconds(MAX_AHEAD_S) {
-        return Ok(());
-    }
-    let detail = format!("occurredAt {occurred_at} is more than 5 minutes ahead of the server's time {now}");
-    let violation = Violation::at("/occurredAt", "tooLate", "is more than 5 minutes ahead of the server's time");
-    Err(Problem::new(Code::OccurredInFuture, detail).with(violation).into())
 }
 
 fn content(value: Value) -> Result<(Timestamp, EventData), Problem> {

@@ -5,11 +5,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::ingest::{self, BatchResults, BillingEvents};
+use super::ingest::{self, BillingEvents};
 use super::payments::{self, Payment, PaymentFilter};
 use crate::app::App;
 use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, CommissionsRead, Operator, OperatorBilling};
+use crate::batch::BatchResults;
 use crate::clock::Timestamp;
 use crate::containers::service::is_manager;
 use crate::context::Context;

@@ -98,11 +98,10 @@ impl Secrets {
             _ => given,
         };
         let required = |setting| move || SettingError::new(setting, "is required with PostgreSQL");
-        let encryption_key = given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?;
         Ok(Self {
             jwt: checked(given.jwt.ok_or_else(required(JWT_SECRET))?, JWT_SECRET)?,
             jwt_previous: given.jwt_previous.map(|secret| checked(secret, JWT_SECRET_PREVIOUS)).transpose()?,
-            encryption_key: decoded(&encryption_key)?,
+            encryption_key: decoded(&given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?)?,
         })
     }
 }
@@ -219,10 +218,10 @@ mod tests {
     #[test]
     fn postgres_wants_every_secret_from_the_environment() {
         let error = Secrets::resolve(Given::default(), &postgres()).unwrap_err();
-        assert_eq!(error.setting, ENCRYPTION_KEY);
-        let key = Some(Secret(STANDARD.encode([7; 32])));
-        let error = Secrets::resolve(Given { encryption_key: key, ..Given::default() }, &postgres()).unwrap_err();
         assert_eq!(error.setting, JWT_SECRET);
+        let jwt = Some(Secret("x".repeat(32)));
+        let error = Secrets::resolve(Given { jwt, ..Given::default() }, &postgres()).unwrap_err();
+        assert_eq!(error.setting, ENCRYPTION_KEY);
     }
 
     #[test]

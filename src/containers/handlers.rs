@@ -22,7 +22,8 @@ pub fn routes(config: &mut ServiceConfig) {
         utoipa_actix_web::scope("/v3/containers")
             .service(list_containers)
             .service(create_container)
-            .service(get_container),
+            .service(get_container)
+            .configure(super::change_handlers::routes),
     );
 }
 
@@ -128,6 +129,7 @@ async fn get_container(
     app.db.snapshot(move |conn| service::find(conn, now, caller_id, by_manager, *id)).await.map(web::Json)
 }
 
-fn is_manager(principal: &Principal) -> bool {
+/// Whether the caller reaches containers as a manager.
+pub(super) fn is_manager(principal: &Principal) -> bool {
     matches!(principal.kind, PrincipalKind::Account(kind) if service::is_manager(kind))
 }

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::db::schema::{container_owners, containers};
 use crate::id::{AccountId, ContainerId, OwnershipId};
 use crate::money::{Currency, Money, Rate};
+use crate::operator_requests::OperatorRequest;
 
 crate::text_enum! {
     /// What Stape hosts (domain section 4).
@@ -88,7 +89,7 @@ impl SubscriptionStatus {
 }
 
 /// A container's row.
-#[derive(Debug, Clone, Queryable, Selectable, Insertable, Identifiable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable, AsChangeset)]
 #[diesel(table_name = containers, treat_none_as_null = true)]
 pub struct ContainerRow {
     /// Its id.
@@ -145,6 +146,8 @@ pub struct ContainerRow {
     pub updated_at: Timestamp,
     /// When it was deleted.
     pub deleted_at: Option<Timestamp>,
+    /// What searches look into.
+    pub search_text: String,
 }
 
 impl ContainerRow {
@@ -200,7 +203,7 @@ pub struct Container {
     pub errors: Vec<ContainerError>,
     /// The operator request that is open for it, if any.
     #[schema(required = true)]
-    pub pending_request: Option<String>,
+    pub pending_request: Option<OperatorRequest>,
     /// What it brings its manager; null for the client.
     #[schema(required = true)]
     pub commission: Option<ContainerCommission>,

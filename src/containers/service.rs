@@ -6,17 +6,18 @@ use super::models::{
     BillingPeriod, Container, ContainerCommission, ContainerRow, ContainerStatus, CreateContainer, OwnershipRow,
     Product, Subscription, SubscriptionStatus, Usage,
 };
-use super::slots;
+use super::{slots, usage};
 use crate::accounts::{AccountKind, AccountRow};
 use crate::clock::Timestamp;
 use crate::context::Context;
-use crate::db::Conn;
 use crate::db::schema::{container_owners, containers};
-use crate::error::{Code, Error, OrNotFound, Result};
+use crate::db::{Conn, search_text};
+use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::Page;
 use crate::id::{AccountId, ContainerId, OwnershipId};
 use crate::money::{Money, Rate};
+use crate::operator_requests::{self, OperatorRequest};
 use crate::partners::Terms;
 use crate::partners::portfolio::{PaidTerms, Portfolio};
 use crate::program::{self, Program, ProgramConfig};
@@ -24,7 +25,7 @@ use crate::sub_accounts::{self, Access, Billing, LinkRow};
 use crate::{audit, events};
 
 /// The plan that every container starts on (domain section 4).
-const FIRST_PLAN: &str = "free";
+pub const FIRST_PLAN: &str = "free";
 
 /// Where a container is hosted unless its creator says otherwise *(our default)*.
 const DEFAULT_ZONE: &str = "eu";
@@ -60,6 +61,15 @@ pub fn create(
     let owner_id = owner_of_new(conn, caller_id, by_manager, input.account_id)?;
     let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
     let program = program::service::current(conn)?;
+    if program.config.plan(input.product, FIRST_PLAN).is_none() {
+        let violation = Violation::at("/product", "notOffered", "is not offered by the program");
+        return Err(Problem::new(
+            Code::PlanUnknown,
+            format!("the program has no plan {FIRST_PLAN:?} for {}", input.product),
+        )
+        .with(violation)
+        .into());
+    }
     let row = first_row(context.now, owner_id, link.as_ref().map(|link| link.account_id), input, &program.config);
     diesel::insert_into(containers::table).values(&row).execute(conn)?;
     let ownership = OwnershipRow {
@@ -90,6 +100,16 @@ pub fn find(
     by_manager: bool,
     id: ContainerId,
 ) -> Result<Container> {
+    let row = reachable(conn, caller_id, by_manager, id)?;
+    let program = program::service::current(conn)?;
+    view(conn, now, row, by_manager.then_some(caller_id), &program)
+}
+
+/// The row behind [`find`].
+///
+/// # Errors
+/// 404 for a missing one and for somebody else's.
+pub fn reachable(conn: &mut Conn, caller_id: AccountId, by_manager: bool, id: ContainerId) -> Result<ContainerRow> {
     let row: ContainerRow = containers::table
         .find(id)
         .filter(containers::deleted_at.is_null())
@@ -97,11 +117,7 @@ pub fn find(
         .get_result(conn)
         .or_not_found()?;
     let reached = if by_manager { row.manager_id == Some(caller_id) } else { row.account_id == caller_id };
-    if !reached {
-        return Err(Error::not_found());
-    }
-    let program = program::service::current(conn)?;
-    view(conn, now, row, by_manager.then_some(caller_id), &program)
+    if reached { Ok(row) } else { Err(Error::not_found()) }
 }
 
 /// A page of the caller's containers, newest first; one row more than the page holds tells that there is another.
@@ -232,10 +248,15 @@ fn first_row(
         created_at: now,
         updated_at: now,
         deleted_at: None,
+        search_text: search_text(&[&input.name]),
     }
 }
 
-fn view(
+/// A row as the API shows it; with what it brings where a manager looks.
+///
+/// # Errors
+/// The database's own failure.
+pub fn view(
     conn: &mut Conn,
     now: Timestamp,
     row: ContainerRow,
@@ -254,10 +275,13 @@ fn views(
     program: &Program,
 ) -> Result<Vec<Container>> {
     let worth = manager_id.map(|manager_id| Worth::load(conn, manager_id, &rows)).transpose()?;
+    let ids: Vec<ContainerId> = rows.iter().map(|row| row.id).collect();
+    let mut pending = operator_requests::service::pending_of_containers(conn, &ids)?;
     rows.into_iter()
         .map(|row| {
             let commission = worth.as_ref().map(|worth| worth.of(&row, now, &program.config)).transpose()?;
-            shown(row, commission, &program.config)
+            let request = pending.remove(&row.id);
+            shown(row, request, commission, &program.config)
         })
         .collect()
 }
@@ -300,8 +324,13 @@ impl Worth {
     }
 }
 
-fn shown(row: ContainerRow, commission: Option<ContainerCommission>, program: &ProgramConfig) -> Result<Container> {
-    let limit = program.plan(row.product, &row.plan).and_then(|plan| plan.request_limit);
+fn shown(
+    row: ContainerRow,
+    pending_request: Option<OperatorRequest>,
+    commission: Option<ContainerCommission>,
+    program: &ProgramConfig,
+) -> Result<Container> {
+    let limit = usage::limit_of(&row, program);
     Ok(Container {
         subscription: Subscription {
             status: row.subscription_status,
@@ -321,7 +350,7 @@ fn shown(row: ContainerRow, commission: Option<ContainerCommission>, program: &P
             period_end: row.usage_period_end,
         },
         errors: serde_json::from_str(&row.errors).map_err(Error::internal)?,
-        pending_request: None,
+        pending_request,
         commission,
         id: row.id,
         account_id: row.account_id,

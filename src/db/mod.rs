@@ -10,6 +10,7 @@ mod failure;
 pub mod migrate;
 mod narrow;
 pub mod schema;
+mod search;
 mod transaction;
 mod url;
 mod writer;
@@ -25,6 +26,7 @@ pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
 pub use failure::{is_lock_timeout, is_unique_violation};
 pub(crate) use narrow::narrow;
+pub use search::{containing, search_text};
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
 use writer::Writer;
 

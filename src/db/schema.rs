@@ -24,6 +24,7 @@ table! {
         level_pinned -> Bool,
         event_sequence -> BigInt,
         created_at -> Timestamp,
+        search_text -> Text,
     }
 }
 
@@ -226,6 +227,7 @@ table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         deleted_at -> Nullable<Timestamp>,
+        search_text -> Text,
     }
 }
 
@@ -401,6 +403,54 @@ table! {
     }
 }
 
+table! {
+    operator_requests (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        request_type -> Text,
+        container_id -> Nullable<Text>,
+        status -> Text,
+        details -> Text,
+        reason -> Nullable<Text>,
+        created_at -> Timestamp,
+        closed_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    mails (id) {
+        id -> Text,
+        user_id -> Nullable<Text>,
+        email -> Nullable<Text>,
+        letter -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    password_tokens (user_id) {
+        user_id -> Text,
+        hash -> Binary,
+        kind -> Text,
+        expires_at -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    access_requests (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        manager_id -> Text,
+        kind -> Text,
+        status -> Text,
+        created_at -> Timestamp,
+        decided_at -> Nullable<Timestamp>,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     settings,
     accounts,
@@ -431,4 +481,8 @@ allow_tables_to_appear_in_same_query!(
     manager_values,
     referral_links,
     referral_codes,
+    operator_requests,
+    mails,
+    password_tokens,
+    access_requests,
 );

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::story::{self, Client, Container, DAYS, MANAGERS};
 use crate::accounts::service::NewAccount;
+use crate::batch::{Outcome, Verdict};
 use crate::billing::Element;
-use crate::billing::ingest::{Outcome, apply_batch};
+use crate::billing::ingest::apply_batch;
 use crate::clock::Timestamp;
 use crate::commissions::maturity;
-use crate::containers::CreateContainer;
+use crate::containers::{CreateContainer, reports};
 use crate::context::Context;
 use crate::db::Db;
 use crate::error::{Code, Error, Result};
@@ -16,7 +17,7 @@ use crate::id::{AccountId, ApplicationId, ContainerId};
 use crate::partners::applications;
 use crate::progress::Progress;
 use crate::sub_accounts::CreateSubAccount;
-use crate::{accounts, containers, sub_accounts};
+use crate::{accounts, containers, mail, sub_accounts};
 
 /// Days from an application to its decision.
 const DECISION_DAYS: i64 = 2;
@@ -74,7 +75,7 @@ pub fn play(db: &Db, now: Timestamp) -> Result<()> {
         while maturity::mature_due(db, scene.at(day, 23))? > 0 {}
         progress.reach(u64::try_from(day).unwrap_or(0));
     }
-    Ok(())
+    scene.report(now, &containers)
 }
 
 impl Scene<'_> {
@@ -114,7 +115,12 @@ impl Scene<'_> {
             last_name: client.last_name.to_owned(),
             send_invite: false,
         };
-        let create = move |conn: &mut _| sub_accounts::service::create(conn, &context, manager_id, &input);
+        let create = move |conn: &mut _| {
+            let created = sub_accounts::service::create(conn, &context, manager_id, &input)?;
+            // The people of the story have no mailboxes.
+            mail::outbox::clear(conn)?;
+            Ok(created)
+        };
         let created = self.db.write_blocking(create)?;
         if let Some(place) = self.clients.get_mut(index) {
             *place = created.id;
@@ -150,6 +156,38 @@ impl Scene<'_> {
         self.post(day, events)
     }
 
+    /// What the platform reports at the end: everything runs, but for some in error; some are over their limit.
+    fn report(&self, now: Timestamp, containers: &[Container]) -> Result<()> {
+        let (mut usage, mut states) = (Vec::new(), Vec::new());
+        for (index, (container, id)) in containers.iter().zip(&self.containers).enumerate() {
+            let Some(id) = id else { continue };
+            usage.push(json!({
+                "containerId": id,
+                "periodStart": now.plus_days(-12),
+                "periodEnd": now.plus_days(18),
+                "requests": container.usage(index),
+                "reportedAt": now,
+            }));
+            let broken = index % 17 == 5;
+            let error = json!({
+                "code": "dnsNotVerified", "message": "The custom domain does not point to the container",
+            });
+            states.push(json!({
+                "containerId": id,
+                "status": if broken { "error" } else { "running" },
+                "errors": if broken { vec![error] } else { Vec::new() },
+                "at": now,
+            }));
+        }
+        let context = Context { request_id: "demo-reports".to_owned(), ..Context::system(now) };
+        let work = move |conn: &mut _| {
+            let mut verdicts = reports::apply_usage(conn, &context, usage.clone())?;
+            verdicts.extend(reports::apply_states(conn, &context, states.clone())?);
+            Ok(verdicts)
+        };
+        expect_applied(&self.db.write_blocking(work)?)
+    }
+
     fn make_container(&self, day: i64, clients: &[Client], container: &Container) -> Result<ContainerId> {
         let owner_id = self.clients.get(container.client).copied().ok_or_else(|| Error::internal("no such client"))?;
         let shop = clients.get(container.client).map_or("Shop", |client| client.shop);
@@ -171,12 +209,7 @@ impl Scene<'_> {
         let elements = std::sync::Arc::new(events.into_iter().map(Element::read).collect::<Vec<_>>());
         let context = Context { request_id: format!("demo-{day}"), ..Context::system(self.at(day, 12)) };
         let work = move |conn: &mut _| apply_batch(conn, &context, &elements);
-        for verdict in self.db.write_blocking(work)? {
-            if verdict.outcome != Outcome::Applied {
-                return Err(Error::internal(format!("the demonstration's event was not applied: {verdict:?}")));
-            }
-        }
-        Ok(())
+        expect_applied(&self.db.write_blocking(work)?)
     }
 
     fn subscription(&self, day: i64, id: ContainerId, container: &Container, status: &str) -> Value {
@@ -266,6 +299,13 @@ impl Scene<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn expect_applied(verdicts: &[Verdict]) -> Result<()> {
+    match verdicts.iter().find(|verdict| verdict.outcome != Outcome::Applied) {
+        Some(verdict) => Err(Error::internal(format!("the demonstration's event was not applied: {verdict:?}"))),
+        None => Ok(()),
     }
 }
 

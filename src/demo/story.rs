@@ -210,6 +210,19 @@ pub fn containers(clients: &[Client]) -> Vec<Container> {
 }
 
 impl Container {
+    /// Requests of the usage period at the end of the story; `index` spreads them from few to more than the plan has.
+    #[must_use]
+    pub fn usage(&self, index: usize) -> i64 {
+        let limit = match self.kind.plan {
+            "free" => 10_000,
+            "pro" => 500_000,
+            "business" => 5_000_000,
+            _ => 20_000_000,
+        };
+        let percent = i64::try_from(index * 37 % 113).unwrap_or(0);
+        limit * percent / 100
+    }
+
     /// Price per billing period in minor units; a year costs ten months.
     #[must_use]
     pub const fn price_minor(&self) -> i64 {

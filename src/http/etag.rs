@@ -22,6 +22,7 @@ pub fn conditional(request: &HttpRequest, body: &impl Serialize) -> Result<HttpR
 }
 
 /// [`conditional`] for an answer that is no JSON, such as a badge.
+#[must_use]
 pub fn conditional_bytes(request: &HttpRequest, content_type: &str, body: Vec<u8>) -> HttpResponse {
     let tag = tag_of_bytes(&body);
     if Condition::of(request.headers(), &header::IF_NONE_MATCH).is_some_and(|condition| condition.names_weakly(&tag)) {

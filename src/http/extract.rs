@@ -184,10 +184,10 @@ async fn read<T: 'static>(headers: BodyHeaders, payload: Payload, limit: usize) 
         .await
         .map_err(|_| Error::refused(Code::InvalidRequest, "the body did not arrive within 30 seconds"))??;
     if bytes.is_empty() {
-        return match TypeId::of::<T>() == TypeId::of::<NoFields>() {
-            true => Ok(Value::Object(serde_json::Map::new())),
-            false => Err(Error::refused(Code::InvalidJson, "the body is empty; send a JSON object")),
-        };
+        if TypeId::of::<T>() == TypeId::of::<NoFields>() {
+            return Ok(Value::Object(serde_json::Map::new()));
+        }
+        return Err(Error::refused(Code::InvalidJson, "the body is empty; send a JSON object"));
     }
     if !headers.is_json {
         return Err(Error::refused(

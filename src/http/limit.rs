@@ -1,4 +1,4 @@
-//! The limit on requests, told in every answer (IETF draft "RateLimit header fields for HTTP").
+//! The limit on requests, told in every answer (IETF draft on `RateLimit` header fields).
 
 use std::fmt::Write;
 

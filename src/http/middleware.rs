@@ -133,7 +133,10 @@ impl Visit {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if !(is_public && headers.contains_key(header::CACHE_CONTROL)) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            // A public resource with a tag may be kept, but is asked for again.
+            let may_be_kept = is_public && headers.contains_key(header::ETAG);
+            let caching = if may_be_kept { "no-cache" } else { "no-store" };
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
         }
     }
 
@@ -213,6 +216,26 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID_HEADER, HeaderValue::from_str(sent).unwrap());
         request_id(&headers)
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_a_problem_with_the_requests_id() {
+        use actix_web::middleware::from_fn;
+
+        async fn panics() -> HttpResponse {
+            panic!("a secret")
+        }
+        let app = actix_web::App::new().route("/panics", web::get().to(panics));
+        let app = actix_web::test::init_service(app.wrap(from_fn(guard)).wrap(from_fn(edge))).await;
+        let request = actix_web::test::TestRequest::with_uri("/panics").insert_header((REQUEST_ID_HEADER, "mine"));
+        let response =
+            actix_web::test::try_call_service(&app, request.to_request()).await.unwrap_err().error_response();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers().get(REQUEST_ID_HEADER).unwrap(), "mine");
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&body["code"], &body["instance"]), (&"internalError".into(), &"/panics".into()));
+        assert!(!body.to_string().contains("secret"));
     }
 
     #[test]

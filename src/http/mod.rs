@@ -2,6 +2,7 @@
 
 pub mod contract;
 mod etag;
+pub mod export;
 mod extract;
 pub mod json;
 pub mod limit;
@@ -20,6 +21,6 @@ pub use extract::{Batch, Body, Command, CommandRule, KeyRule, NoFields, OfElemen
 pub use page::{Listing, Page, list_type};
 pub use patch::{Patch, Trim, present, trimmed, trimmed_present};
 pub use problem::PROBLEM_JSON;
-pub use query::{Filter, MAX_VALUES, OneOf, Query};
+pub use query::{Filter, MAX_VALUES, OneOf, Query, SearchWords};
 pub use reply::Reply;
 pub use request::{RequestId, came_as_head};

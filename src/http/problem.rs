@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::{Code, Problem};
 
@@ -72,7 +72,7 @@ fn describe(problem: &Problem, headers: &mut HeaderMap) {
 }
 
 fn challenge(headers: &mut HeaderMap, challenge: &'static str) {
-    headers.insert(HeaderName::from(header::WWW_AUTHENTICATE), HeaderValue::from_static(challenge));
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ use crate::error::{Code, Error, Problem, Result, Violation};
 /// Most values that one parameter may list.
 pub const MAX_VALUES: usize = 100;
 
+/// Longest text that a search takes.
+const MAX_SEARCH_CHARS: usize = 254;
+
 /// Names and decoded values in the order of the query string.
 pub(super) type Pairs = Vec<(String, String)>;
 
@@ -95,6 +98,28 @@ pub(super) fn bad_parameter(name: &str, code: &str, detail: &str) -> Error {
     Problem::new(Code::InvalidParameter, format!("{name} {detail}"))
         .with(Violation::parameter(name, code, detail))
         .into()
+}
+
+/// What a search looks for, trimmed: at most 254 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchWords(String);
+
+impl SearchWords {
+    /// The words, if there are any.
+    #[must_use]
+    pub fn some(&self) -> Option<&str> {
+        Some(self.0.as_str()).filter(|words| !words.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for SearchWords {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.chars().count() > MAX_SEARCH_CHARS {
+            return Err(serde::de::Error::custom(format!("must have at most {MAX_SEARCH_CHARS} characters")));
+        }
+        Ok(Self(text.trim().to_owned()))
+    }
 }
 
 /// Several values in one parameter, separated by commas, any of which may fit.

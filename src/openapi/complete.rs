@@ -45,13 +45,10 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &m
 }
 
 /// What decides about an operation's conventions.
-struct Facts {
-    is_api: bool,
+struct Facts<'a> {
+    path: &'a str,
+    method: &'a str,
     is_public: bool,
-    has_path_parameters: bool,
-    /// POST, PUT, PATCH or DELETE.
-    is_change: bool,
-    takes_body: bool,
     is_list: bool,
     key: IdempotencyKey,
     conditional: Conditional,
@@ -72,8 +69,8 @@ enum Conditional {
     ChangeRequired,
 }
 
-impl Facts {
-    fn of(path: &str, method: &str, operation: &mut Operation, components: &Components) -> Self {
+impl<'a> Facts<'a> {
+    fn of(path: &'a str, method: &'a str, operation: &mut Operation, components: &Components) -> Self {
         let is_public = is_public(operation);
         let key = match extension(operation, IDEMPOTENCY).as_deref() {
             Some("required") => IdempotencyKey::Required,
@@ -86,16 +83,7 @@ impl Facts {
             Some("changeRequired") => Conditional::ChangeRequired,
             _ => Conditional::No,
         };
-        Self {
-            is_api: path.starts_with("/v3/"),
-            is_public,
-            has_path_parameters: path.contains('{'),
-            is_change: method != "GET",
-            takes_body: matches!(method, "POST" | "PUT" | "PATCH"),
-            is_list: method == "GET" && is_list(operation, components),
-            key,
-            conditional,
-        }
+        Self { path, method, is_public, is_list: method == "GET" && is_list(operation, components), key, conditional }
     }
 }
 
@@ -187,11 +175,11 @@ fn add_problems(facts: &Facts, operation: &mut Operation) {
             statuses.extend(more);
         }
     };
-    add(facts.is_api, &[400]);
+    add(facts.path.starts_with("/v3/"), &[400]);
     add(!facts.is_public, &[401, 403]);
-    add(facts.has_path_parameters, &[404]);
-    add(facts.is_change, &[409]);
-    add(facts.takes_body, &[413, 415, 422]);
+    add(facts.path.contains('{'), &[404]);
+    add(facts.method != "GET", &[409]);
+    add(matches!(facts.method, "POST" | "PUT" | "PATCH"), &[413, 415, 422]);
     add(matches!(facts.conditional, Conditional::Change | Conditional::ChangeRequired), &[412]);
     add(facts.conditional == Conditional::ChangeRequired, &[428]);
     for (name, code, _) in PROBLEMS {

@@ -3,8 +3,16 @@
 pub mod applications;
 mod handlers;
 pub mod level;
+mod operator;
 pub mod portfolio;
+mod standing;
 mod terms;
 
-pub use handlers::{operator_routes, routes};
+pub use handlers::routes;
 pub use terms::{AppliedRate, LevelRow, OverrideRow, RateSource, Terms};
+
+/// Registers the operator's operations.
+pub fn operator_routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    handlers::operator_routes(config);
+    operator::routes(config);
+}

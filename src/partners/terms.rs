@@ -3,7 +3,7 @@
 //! A row is in force from its `effective_from` on, until the next one of its kind: half-open intervals. The first level
 //! row is the moment the account became a partner; there is no way out again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 
@@ -123,6 +123,17 @@ impl Terms {
     #[must_use]
     pub fn level_at(&self, time: Timestamp) -> Option<&LevelRow> {
         self.levels.iter().rev().find(|row| row.effective_from <= time)
+    }
+
+    /// The rate overrides in force at `time`, by product or `default`.
+    #[must_use]
+    pub fn overrides_at(&self, time: Timestamp) -> BTreeMap<String, Rate> {
+        let mut newest: BTreeMap<&str, Option<i32>> = BTreeMap::new();
+        for row in self.overrides.iter().filter(|row| row.effective_from <= time) {
+            newest.insert(&row.product, row.rate_bps);
+        }
+        let in_force = newest.into_iter().filter_map(|(product, bps)| Some((product.to_owned(), Rate::from_bps(bps?))));
+        in_force.collect()
     }
 
     /// The rate for `product` at `time` under `program`; `None` before the account was a partner.

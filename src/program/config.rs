@@ -248,11 +248,12 @@ pub struct Program {
     #[serde(flatten)]
     pub config: ProgramConfig,
     /// Its number, from 1.
-    #[schema(minimum = 1, example = 1)]
+    #[schema(read_only, minimum = 1, example = 1)]
     pub version: i32,
     /// Who made it.
-    #[schema(example = "system")]
+    #[schema(read_only, example = "system")]
     pub author: String,
     /// When it came into force; version 1 is in force since ever.
+    #[schema(read_only)]
     pub created_at: Timestamp,
 }

@@ -5,7 +5,12 @@
 
 mod config;
 mod handlers;
+mod operator;
+mod rules;
 pub mod service;
+mod update;
 
 pub use config::{CurrencyTerms, DEFAULT_RATE, Level, Plan, PlanPrice, Program, ProgramConfig, ReviewDays};
 pub use handlers::routes;
+pub use operator::operator_routes;
+pub use rules::is_rate_key;

@@ -7,14 +7,15 @@ use crate::clock::Timestamp;
 use crate::db::schema::program_versions;
 use crate::db::{Conn, with_conn};
 use crate::error::{Error, Result};
+use crate::http::Page;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = program_versions)]
-struct VersionRow {
-    version: i32,
-    config: String,
-    author: String,
-    created_at: Timestamp,
+pub(super) struct VersionRow {
+    pub version: i32,
+    pub config: String,
+    pub author: String,
+    pub created_at: Timestamp,
 }
 
 /// Writes version 1 where there is none, as every start does.
@@ -39,6 +40,19 @@ pub fn current(conn: &mut Conn) -> Result<Program> {
     parse(row)
 }
 
+/// A page of versions, newest first.
+///
+/// # Errors
+/// The database's own failure; a version that cannot be read.
+pub fn list(conn: &mut Conn, page: &Page) -> Result<Vec<Program>> {
+    let mut query = program_versions::table.order(program_versions::version.desc()).limit(page.fetch()).into_boxed();
+    if let Some(after) = page.after_key::<i32>()? {
+        query = query.filter(program_versions::version.lt(after));
+    }
+    let rows: Vec<VersionRow> = query.load(conn)?;
+    rows.into_iter().map(parse).collect()
+}
+
 /// Every version, oldest first, to look up which was in force when.
 ///
 /// # Errors
@@ -46,23 +60,26 @@ pub fn current(conn: &mut Conn) -> Result<Program> {
 pub fn history(conn: &mut Conn) -> Result<ProgramHistory> {
     let rows: Vec<VersionRow> = program_versions::table.order(program_versions::version).load(conn)?;
     let versions = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
-    if versions.is_empty() {
-        return Err(Error::internal("the database has no program version; start the server or run migrate"));
-    }
     Ok(ProgramHistory { versions })
 }
 
-/// All versions of the program, oldest first; never empty.
+/// All versions of the program, oldest first; empty only in a database that was never served.
 #[derive(Debug)]
 pub struct ProgramHistory {
     versions: Vec<Program>,
 }
 
 impl ProgramHistory {
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn versions(&self) -> &[Program] {
+        &self.versions
+    }
+
     /// The version in force at `time`.
     ///
     /// # Errors
-    /// None in practice: a history has at least one version.
+    /// A history without any version, of a database that was never served.
     pub fn at(&self, time: Timestamp) -> Result<&Program> {
         let in_force = self.versions.iter().rev().find(|program| program.created_at <= time);
         in_force.or(self.versions.first()).ok_or_else(|| Error::internal("an empty program history"))
@@ -71,13 +88,13 @@ impl ProgramHistory {
     /// The newest version.
     ///
     /// # Errors
-    /// None in practice: a history has at least one version.
+    /// A history without any version, of a database that was never served.
     pub fn newest(&self) -> Result<&Program> {
         self.versions.last().ok_or_else(|| Error::internal("an empty program history"))
     }
 }
 
-fn parse(row: VersionRow) -> Result<Program> {
+pub(super) fn parse(row: VersionRow) -> Result<Program> {
     let config = serde_json::from_str(&row.config)
         .map_err(|error| Error::internal(format!("program version {}: {error}", row.version)))?;
     Ok(Program { config, version: row.version, author: row.author, created_at: row.created_at })

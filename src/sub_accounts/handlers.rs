@@ -1,15 +1,17 @@
 //! The operations on sub-accounts, and the operator's links.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpResponse, get, patch, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount};
-use super::{links, service};
+use super::listing::{self, SubAccountFilter};
+use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount, UpdateSubAccount};
+use super::{access_handlers, links, service};
 use crate::accounts::models::Account;
 use crate::app::App;
 use crate::auth::principal::{Manager, Operator, OperatorAccounts, SubAccountsRead, SubAccountsWrite};
 use crate::error::Result;
-use crate::http::{Command, Listing, NoFields, Page, Reply, list_type};
+use crate::http::export::{self, ExportQuery};
+use crate::http::{Body, Command, Filter, Listing, NoFields, Query, Reply, list_type};
 use crate::id::AccountId;
 
 list_type!(SubAccountList, SubAccount, "A page of sub-accounts, the newest link first.");
@@ -18,10 +20,17 @@ list_type!(SubAccountList, SubAccount, "A page of sub-accounts, the newest link 
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
         utoipa_actix_web::scope("/v3/sub-accounts")
+            // The first that fits is taken: fixed paths stand before the ids.
             .service(list_sub_accounts)
             .service(create_sub_account)
+            .service(access_handlers::attach_sub_account)
+            .service(export_sub_accounts)
             .service(get_sub_account)
-            .service(detach_sub_account),
+            .service(update_sub_account)
+            .service(detach_sub_account)
+            .service(access_handlers::invite_sub_account)
+            .service(access_handlers::request_access)
+            .service(access_handlers::log_in_as_sub_account),
     );
 }
 
@@ -36,14 +45,49 @@ pub fn operator_routes(config: &mut ServiceConfig) {
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "listSubAccounts",
+    params(SubAccountFilter),
     responses((status = 200, description = "A page of sub-accounts", body = SubAccountList)),
     security(("apiKey" = ["subAccounts:read"]))
 )]
 #[get("")]
-async fn list_sub_accounts(who: Manager<SubAccountsRead>, app: App, page: Page) -> Result<Listing<SubAccount>> {
-    let (manager_id, now, wanted) = (who.account_id()?, app.clock.now(), page.clone());
-    let rows = app.db.snapshot(move |conn| service::list(conn, now, manager_id, &wanted)).await?;
+async fn list_sub_accounts(
+    who: Manager<SubAccountsRead>,
+    app: App,
+    query: Filter<SubAccountFilter>,
+) -> Result<Listing<SubAccount>> {
+    let Filter { filter, page } = query;
+    let (manager_id, now, after, limit) = (who.account_id()?, app.clock.now(), page.after_key()?, page.fetch());
+    let rows = app.db.snapshot(move |conn| listing::list(conn, now, manager_id, &filter, after, limit)).await?;
     Ok(page.listing(rows, |(link_id, _)| *link_id).map(|(_, sub_account)| sub_account))
+}
+
+/// Export sub-accounts.
+///
+/// The list with the same filters, as a file that is streamed. In CSV, text that a spreadsheet would take for a formula
+/// gets a leading `'`.
+#[utoipa::path(
+    tag = "Sub-accounts",
+    operation_id = "exportSubAccounts",
+    params(SubAccountFilter, ExportQuery),
+    responses((status = 200, description = "The file", content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+    ))),
+    security(("apiKey" = ["subAccounts:read"]))
+)]
+#[get("/export")]
+async fn export_sub_accounts(
+    who: Manager<SubAccountsRead>,
+    app: App,
+    filter: Query<SubAccountFilter>,
+    form: Query<ExportQuery>,
+) -> Result<HttpResponse> {
+    let (manager_id, now, db) = (who.account_id()?, app.clock.now(), app.db.clone());
+    export::export(&form.0, "sub-accounts", move |after, limit| {
+        let (db, filter) = (db.clone(), filter.0.clone());
+        async move { db.snapshot(move |conn| listing::list(conn, now, manager_id, &filter, after, limit)).await }
+    })
+    .await
 }
 
 /// Create a sub-account.
@@ -63,8 +107,11 @@ async fn create_sub_account(
     command: Command<CreateSubAccount>,
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
+    let permit = app.limits.clients.permit(manager_id);
     app.execute(who.principal(), command, move |conn, context, input| {
         let sub_account = service::create(conn, context, manager_id, input)?;
+        // Only what was created counts; above the limit the creation is undone with the transaction.
+        permit.spend()?;
         Reply::created(format!("/v3/sub-accounts/{}", sub_account.id), &sub_account)
     })
     .await
@@ -87,7 +134,31 @@ async fn get_sub_account(
     id: web::Path<AccountId>,
 ) -> Result<web::Json<SubAccount>> {
     let (manager_id, now) = (who.account_id()?, app.clock.now());
-    app.db.snapshot(move |conn| service::find(conn, now, manager_id, *id)).await.map(web::Json)
+    app.db.snapshot(move |conn| listing::find(conn, now, manager_id, *id)).await.map(web::Json)
+}
+
+/// Change a sub-account.
+///
+/// JSON Merge Patch: what is absent stays as it is. Who pays can be changed with access granted; unless no container has a
+/// live subscription, the operator carries it out, and `pendingRequest` shows it until then.
+#[utoipa::path(
+    tag = "Sub-accounts",
+    operation_id = "updateSubAccount",
+    params(("accountId" = AccountId, Path, description = "Account id of the client")),
+    request_body = UpdateSubAccount,
+    responses((status = 200, description = "The sub-account", body = SubAccount)),
+    security(("apiKey" = ["subAccounts:write"]))
+)]
+#[patch("/{accountId}")]
+async fn update_sub_account(
+    who: Manager<SubAccountsWrite>,
+    app: App,
+    id: web::Path<AccountId>,
+    body: Body<UpdateSubAccount>,
+) -> Result<web::Json<SubAccount>> {
+    let manager_id = who.account_id()?;
+    let effect = move |conn: &mut _, context: &_, change: &_| service::update(conn, context, manager_id, *id, change);
+    app.write(who.principal(), body, effect).await.map(web::Json)
 }
 
 /// Detach a sub-account.
@@ -108,12 +179,14 @@ async fn detach_sub_account(
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
-    app.execute(who.principal(), command, move |conn, context, _| {
+    let effect = move |conn: &mut _, context: &_, _: &_| {
         links::managed_by(conn, manager_id, *id)?;
         links::detach(conn, context, *id)?;
         Ok(Reply::no_content())
-    })
-    .await
+    };
+    let answer = app.execute(who.principal(), command, effect).await?;
+    app.authenticator.forget();
+    Ok(answer)
 }
 
 /// Link an account to a manager.
@@ -158,10 +231,12 @@ async fn detach_account(
     id: web::Path<AccountId>,
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
-    app.execute(who.principal(), command, move |conn, context, _| {
+    let effect = move |conn: &mut _, context: &_, _: &_| {
         crate::accounts::service::find(conn, *id)?;
         links::detach(conn, context, *id)?;
         Reply::ok(&Account::from(crate::accounts::service::find(conn, *id)?))
-    })
-    .await
+    };
+    let answer = app.execute(who.principal(), command, effect).await?;
+    app.authenticator.forget();
+    Ok(answer)
 }

@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use serde_json::json;
 
 use super::models::{Access, Billing, LinkRow, Origin};
+use super::requests;
 use crate::accounts::{self, AccountKind, AccountRow};
 use crate::containers::slots;
 use crate::context::Context;
@@ -16,8 +18,9 @@ use crate::db::schema::{accounts as accounts_table, sub_account_links};
 use crate::error::{Code, Error, Result};
 use crate::events::EventType;
 use crate::id::{AccountId, SubAccountLinkId};
+use crate::mail::{self, Letter, Recipient};
 use crate::partners::portfolio::Portfolio;
-use crate::{audit, events, program};
+use crate::{audit, events, operator_requests, program};
 
 /// Links `client_id` to `manager_id`.
 ///
@@ -55,10 +58,17 @@ pub fn link(
     diesel::update(accounts_table::table.find(client_id))
         .set(accounts_table::manager_id.eq(Some(manager_id)))
         .execute(conn)?;
+    let signature = manager.signature();
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
         slots::join(conn, client_id, link.billing, manager_id, portfolio, context.now, program)
     })?;
+    requests::withdraw(conn, context, client_id, manager_id)?;
     tell_both(conn, context, &link, EventType::SubAccountLinked)?;
+    // Whoever creates a client writes the letter, too, for an invitation may be in it.
+    if origin != Origin::Created {
+        let letter = Letter::Linked { manager: signature, has_access: access == Access::Granted };
+        write_to(conn, context, client_id, &letter)?;
+    }
     Ok(link)
 }
 
@@ -74,13 +84,28 @@ pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Resul
     diesel::update(row)
         .set((sub_account_links::detached_at.eq(Some(context.now)), sub_account_links::note.eq(None::<String>)))
         .execute(conn)?;
+    operator_requests::service::decline_of_client(conn, context, client_id, "the client was detached")?;
     diesel::update(accounts_table::table.find(client_id))
         .set(accounts_table::manager_id.eq(None::<AccountId>))
         .execute(conn)?;
+    let letter = Letter::Detached { manager: manager.signature() };
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
         slots::leave(conn, client_id, link.billing, portfolio, context.now, program)
     })?;
-    tell_both(conn, context, &link, EventType::SubAccountDetached)
+    requests::withdraw(conn, context, client_id, link.account_id)?;
+    tell_both(conn, context, &link, EventType::SubAccountDetached)?;
+    write_to(conn, context, client_id, &letter)
+}
+
+/// Writes a letter to the first owner of an account.
+///
+/// # Errors
+/// The database's own failure.
+pub fn write_to(conn: &mut Conn, context: &Context, account_id: AccountId, letter: &Letter) -> Result<()> {
+    match accounts::service::first_owner(conn, account_id)? {
+        Some(owner) => mail::enqueue(conn, context, Recipient::User(owner.id), letter),
+        None => Ok(()),
+    }
 }
 
 /// The present link of a client.
@@ -130,6 +155,22 @@ pub fn billing_of(
         .select((sub_account_links::client_id, sub_account_links::billing))
         .load(conn)?;
     Ok(rows.into_iter().collect())
+}
+
+/// Stores who pays under a link from now on. The caller holds the locks of both accounts, has moved the containers'
+/// counters, and tells the feeds.
+///
+/// # Errors
+/// The database's own failure.
+pub fn store_billing(conn: &mut Conn, context: &Context, link: &LinkRow) -> Result<()> {
+    diesel::update(sub_account_links::table.find((link.account_id, link.id)))
+        .set(sub_account_links::billing.eq(link.billing))
+        .execute(conn)?;
+    for account_id in [link.account_id, link.client_id] {
+        let details = Some(json!({"billing": link.billing}));
+        audit::record(conn, context, Some(account_id), "subAccount.billingChanged", link.client_id, details)?;
+    }
+    Ok(())
 }
 
 /// The present link of `client_id` with `manager_id`: how a manager reaches a sub-account.

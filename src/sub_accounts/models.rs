@@ -7,8 +7,10 @@ use validator::Validate;
 
 use crate::clock::Timestamp;
 use crate::db::schema::sub_account_links;
+use crate::http::Patch;
 use crate::id::{AccountId, SubAccountLinkId};
 use crate::money::Money;
+use crate::operator_requests::OperatorRequest;
 
 crate::text_enum! {
     /// How a client came to its manager (domain section 3).
@@ -124,7 +126,7 @@ pub struct SubAccount {
     pub monthly_commission: Vec<Money>,
     /// The operator request that is open for it, if any.
     #[schema(required = true)]
-    pub pending_request: Option<String>,
+    pub pending_request: Option<OperatorRequest>,
     /// When it signed up or was created.
     pub created_at: Timestamp,
 }
@@ -151,6 +153,21 @@ pub struct CreateSubAccount {
     /// Whether to mail the client a link to set its password.
     #[serde(default)]
     pub send_invite: bool,
+}
+
+/// A change to a sub-account: JSON Merge Patch.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateSubAccount {
+    /// Who shall pay for the client's containers; needs access.
+    #[serde(default, deserialize_with = "crate::http::present")]
+    #[schema(nullable = false)]
+    pub billing: Option<Billing>,
+    /// The manager's own note, which the client does not see; null clears it.
+    #[serde(default, deserialize_with = "crate::http::trimmed")]
+    #[validate(length(min = 1, max = 2000))]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2000, pattern = r"\S", example = "Big shop, call before changes")]
+    pub note: Patch<String>,
 }
 
 /// Which manager a client gets.

@@ -1,24 +1,21 @@
-//! What a manager does with its sub-accounts and sees of them.
-
-use std::collections::HashMap;
+//! What a manager does with its sub-accounts.
 
 use diesel::prelude::*;
 
-use super::links;
-use super::models::{Access, CreateSubAccount, LinkRow, Origin, SubAccount};
+use super::models::{Access, CreateSubAccount, LinkRow, Origin, SubAccount, UpdateSubAccount};
+use super::{access, links, listing};
 use crate::accounts::service::NewAccount;
 use crate::accounts::{AccountKind, AccountRow};
-use crate::clock::Timestamp;
-use crate::containers::{ContainerRow, slots};
+use crate::containers::SubscriptionStatus;
 use crate::context::Context;
 use crate::db::Conn;
-use crate::db::schema::{accounts, containers, sub_account_links};
-use crate::error::{OrNotFound, Result};
-use crate::http::Page;
-use crate::id::{AccountId, SubAccountLinkId};
-use crate::money::Money;
-use crate::partners::Terms;
-use crate::program::{self, ProgramConfig};
+use crate::db::schema::{containers, sub_account_links};
+use crate::error::{Code, Error, Result};
+use crate::events::EventType;
+use crate::id::AccountId;
+use crate::mail::{self, Letter, Recipient};
+use crate::operator_requests::{OperatorRequestType, RequestDetails};
+use crate::{audit, events, operator_requests};
 
 /// Creates a standard account for a client and links it, access granted.
 ///
@@ -40,109 +37,101 @@ pub fn create(
     };
     let client = crate::accounts::service::create(conn, context, new)?;
     let link = links::link(conn, context, client.id, manager_id, Origin::Created, Access::Granted)?;
-    view(conn, context.now, link, client)
+    let manager = crate::accounts::service::find(conn, manager_id)?.signature();
+    let letter = match input.send_invite {
+        true => Letter::ClientInvitation { manager },
+        false => Letter::AccountCreated { manager },
+    };
+    links::write_to(conn, context, client.id, &letter)?;
+    listing::view(conn, context.now, link, client)
 }
 
-/// One of the manager's sub-accounts.
+/// Mails a client that cannot sign in yet a link to set its password.
 ///
 /// # Errors
-/// 404 for a missing one and for somebody else's.
-pub fn find(conn: &mut Conn, now: Timestamp, manager_id: AccountId, client_id: AccountId) -> Result<SubAccount> {
-    let link = links::managed_by(conn, manager_id, client_id)?;
-    let client = accounts::table.find(client_id).select(AccountRow::as_select()).get_result(conn).or_not_found()?;
-    view(conn, now, link, client)
+/// 404 where the client is not this manager's; 409 `invitationNotNeeded`.
+pub fn invite(conn: &mut Conn, context: &Context, manager_id: AccountId, client_id: AccountId) -> Result<()> {
+    links::managed_by(conn, manager_id, client_id)?;
+    let owner = crate::accounts::service::first_owner(conn, client_id)?.ok_or_else(Error::not_found)?;
+    if owner.password_hash.is_some() {
+        return Err(Error::refused(Code::InvitationNotNeeded, "the client has set its password already"));
+    }
+    let manager = crate::accounts::service::find(conn, manager_id)?.signature();
+    mail::enqueue(conn, context, Recipient::User(owner.id), &Letter::ClientInvitation { manager })?;
+    for account_id in [manager_id, client_id] {
+        audit::record(conn, context, Some(account_id), "subAccount.invited", client_id, None)?;
+    }
+    Ok(())
 }
 
-/// A page of the manager's sub-accounts, the newest link first, each with its link's id for the cursor.
+/// Makes an agency for a client, which becomes its sub-account unless it has a manager.
 ///
 /// # Errors
-/// The database's own failure.
-pub fn list(
-    conn: &mut Conn,
-    now: Timestamp,
-    manager_id: AccountId,
-    page: &Page,
-) -> Result<Vec<(SubAccountLinkId, SubAccount)>> {
-    let mut query = sub_account_links::table
-        .inner_join(accounts::table.on(accounts::id.eq(sub_account_links::client_id)))
-        .filter(sub_account_links::account_id.eq(manager_id))
-        .filter(sub_account_links::detached_at.is_null())
-        .order(sub_account_links::id.desc())
-        .limit(page.fetch())
-        .select((LinkRow::as_select(), AccountRow::as_select()))
-        .into_boxed();
-    if let Some(after) = page.after_key::<SubAccountLinkId>()? {
-        query = query.filter(sub_account_links::id.lt(after));
+/// 409 `emailTaken`.
+pub fn convert(conn: &mut Conn, context: &Context, client_id: AccountId, email: &str) -> Result<AccountRow> {
+    let client = crate::accounts::service::lock_one(conn, client_id)?;
+    let new = NewAccount {
+        kind: AccountKind::Agency,
+        email: email.to_owned(),
+        first_name: client.first_name.clone(),
+        last_name: client.last_name.clone(),
+        company_name: client.company_name.clone(),
+        password_hash: None,
+    };
+    let agency = crate::accounts::service::create(conn, context, new)?;
+    links::write_to(conn, context, agency.id, &Letter::AgencyInvitation { client: client.signature() })?;
+    audit::record(conn, context, Some(client_id), "account.agencyCreated", agency.id, None)?;
+    if client.manager_id.is_none() {
+        links::link(conn, context, client_id, agency.id, Origin::Converted, Access::Granted)?;
     }
-    let rows: Vec<(LinkRow, AccountRow)> = query.load(conn)?;
-    let ids: Vec<SubAccountLinkId> = rows.iter().map(|(link, _)| link.id).collect();
-    Ok(ids.into_iter().zip(views(conn, now, manager_id, rows)?).collect())
+    Ok(agency)
 }
 
-fn view(conn: &mut Conn, now: Timestamp, link: LinkRow, client: AccountRow) -> Result<SubAccount> {
-    let manager_id = link.account_id;
-    views(conn, now, manager_id, vec![(link, client)])?.pop().ok_or_else(crate::error::Error::not_found)
-}
-
-/// The rows with their containers' figures: one query for all containers of the page.
-fn views(
+/// Changes the note, and who pays.
+///
+/// # Errors
+/// 404 where the client is not this manager's; for who pays 403 `accessNotGranted` and 409 `requestPending`.
+pub fn update(
     conn: &mut Conn,
-    now: Timestamp,
+    context: &Context,
     manager_id: AccountId,
-    rows: Vec<(LinkRow, AccountRow)>,
-) -> Result<Vec<SubAccount>> {
-    let clients: Vec<AccountId> = rows.iter().map(|(_, client)| client.id).collect();
-    let program = program::service::current(conn)?;
-    let terms = Terms::load(conn, &[manager_id])?.remove(&manager_id).unwrap_or_default();
-    let of_clients: Vec<ContainerRow> = containers::table
-        .filter(containers::account_id.eq_any(&clients))
-        .filter(containers::deleted_at.is_null())
-        .select(ContainerRow::as_select())
-        .load(conn)?;
-    let mut by_client: HashMap<AccountId, Vec<ContainerRow>> = HashMap::new();
-    for container in of_clients {
-        by_client.entry(container.account_id).or_default().push(container);
-    }
-    rows.into_iter()
-        .map(|(link, client)| {
-            let own = by_client.remove(&client.id).unwrap_or_default();
-            shown(link, client, &own, now, &terms, &program.config)
-        })
-        .collect()
-}
-
-fn shown(
-    link: LinkRow,
-    client: AccountRow,
-    own: &[ContainerRow],
-    now: Timestamp,
-    terms: &Terms,
-    program: &ProgramConfig,
+    client_id: AccountId,
+    change: &UpdateSubAccount,
 ) -> Result<SubAccount> {
-    let mut monthly: std::collections::BTreeMap<_, i64> = std::collections::BTreeMap::new();
-    let mut paid_container_count = 0;
-    for container in own {
-        let Some(paid) = slots::paid_terms(container, link.billing) else { continue };
-        paid_container_count += 1;
-        let rate = terms.present_rate(now, program, container.product);
-        *monthly.entry(paid.currency).or_default() += paid.monthly(rate)?.minor;
+    let link = access::lock_managed(conn, manager_id, client_id)?;
+    let note = change.note.clone().apply(link.note.clone());
+    if note != link.note {
+        diesel::update(sub_account_links::table.find((link.account_id, link.id)))
+            .set(sub_account_links::note.eq(&note))
+            .execute(conn)?;
+        // The note is the manager's alone.
+        audit::record(conn, context, Some(manager_id), "subAccount.noteChanged", client_id, None)?;
+        events::record(conn, context, manager_id, EventType::SubAccountUpdated, client_id)?;
     }
-    Ok(SubAccount {
-        id: client.id,
-        email: client.email,
-        first_name: client.first_name,
-        last_name: client.last_name,
-        origin: link.origin,
-        access: link.access,
-        billing: link.billing,
-        note: link.note,
-        linked_at: link.linked_at,
-        container_count: i64::try_from(own.len()).unwrap_or(i64::MAX),
-        paid_container_count,
-        limit_exceeded: own.iter().any(|container| container.limit_exceeded_at.is_some()),
-        with_errors: own.iter().any(|container| container.errors != "[]"),
-        monthly_commission: monthly.into_iter().map(|(currency, minor)| Money::new(minor, currency)).collect(),
-        pending_request: None,
-        created_at: client.created_at,
-    })
+    if let Some(billing) = change.billing.filter(|billing| *billing != link.billing) {
+        access::refuse_without(&link)?;
+        switch_billing(conn, context, LinkRow { billing, ..link })?;
+    }
+    listing::find(conn, context.now, manager_id, client_id)
+}
+
+/// Without a live subscription nothing is paid, and no counter asks who would: then the switch is done at once.
+fn switch_billing(conn: &mut Conn, context: &Context, link: LinkRow) -> Result<()> {
+    let live: i64 = containers::table
+        .filter(containers::account_id.eq(link.client_id))
+        .filter(containers::deleted_at.is_null())
+        .filter(containers::subscription_status.eq_any([SubscriptionStatus::Active, SubscriptionStatus::PastDue]))
+        .count()
+        .get_result(conn)?;
+    if live > 0 {
+        let details = RequestDetails { billing: Some(link.billing), ..RequestDetails::default() };
+        let kind = OperatorRequestType::BillingSwitch;
+        return operator_requests::service::open(conn, context, link.client_id, None, kind, &details).map(|_| ());
+    }
+    operator_requests::service::refuse_second(conn, link.client_id, None)?;
+    links::store_billing(conn, context, &link)?;
+    for account_id in [link.account_id, link.client_id] {
+        events::record(conn, context, account_id, EventType::SubAccountUpdated, link.client_id)?;
+    }
+    Ok(())
 }

@@ -4,12 +4,13 @@ use diesel::dsl::{count_star, max};
 use diesel::prelude::*;
 
 use super::Differences;
-use crate::accounts::{AccountKind, AccountRow};
+use crate::accounts::{self, AccountKind, AccountRow};
 use crate::db::Conn;
-use crate::db::schema::{events, partner_levels, user_emails, users};
+use crate::db::schema::{access_requests, events, partner_levels, user_emails, users};
 use crate::error::Result;
 use crate::partners::LevelRow;
-use crate::sub_accounts::links;
+use crate::sub_accounts::requests::{RequestKind, RequestStatus};
+use crate::sub_accounts::{Access, links};
 
 pub fn check(conn: &mut Conn, account: &AccountRow, differences: &mut Differences) -> Result<()> {
     let feed = events::table.filter(events::account_id.eq(account.id));
@@ -30,7 +31,27 @@ pub fn check(conn: &mut Conn, account: &AccountRow, differences: &mut Difference
         .get_result(conn)?;
     differences.compare(|| format!("{}: users missing in the directory of addresses", account.id), &unlisted, &0);
 
-    let manager_id = links::current(conn, account.id)?.map(|link| link.account_id);
+    let owner = accounts::service::first_owner(conn, account.id)?;
+    let shown = |email: &str, first: &str, last: &str| [email, first, last].map(str::to_owned);
+    differences.compare(
+        || format!("{}: address and names of the first owner", account.id),
+        &Some(shown(&account.email, &account.first_name, &account.last_name)),
+        &owner.map(|owner| shown(&owner.email, &owner.first_name, &owner.last_name)),
+    );
+
+    let searchable = account.clone().searchable().search_text;
+    differences.compare(|| format!("{}: search text", account.id), &account.search_text, &searchable);
+
+    let link = links::current(conn, account.id)?;
+    let asked: i64 = access_requests::table
+        .filter(access_requests::account_id.eq(account.id))
+        .filter(access_requests::kind.eq(RequestKind::Access))
+        .filter(access_requests::status.eq(RequestStatus::Pending.as_str()))
+        .select(count_star())
+        .get_result(conn)?;
+    let is_asked = link.as_ref().is_some_and(|link| link.access == Access::Requested);
+    differences.compare(|| format!("{}: pending requests for access", account.id), &asked, &i64::from(is_asked));
+    let manager_id = link.map(|link| link.account_id);
     differences.compare(|| format!("{}: manager", account.id), &account.manager_id, &manager_id);
 
     let level: Option<LevelRow> = partner_levels::table

@@ -1,10 +1,12 @@
 //! `stape-api verify`: recomputes everything that is stored twice and names each difference. Reads only.
 //!
 //! Balances from ledger entries, statuses and amounts of commissions from payments, refunds and entries, counters from
-//! containers and links, feeds from their numbers. Goes account by account, so its memory does not grow with the database.
+//! containers and links, owners from their histories, feeds from their numbers. Goes account by account, so its memory does
+//! not grow with the database.
 
 mod accounts;
 mod commissions;
+mod containers;
 mod ledger;
 mod portfolios;
 
@@ -50,13 +52,13 @@ impl Differences {
 /// The database's own failure.
 pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Result<Vec<String>> {
     let mut differences = Differences::default();
-    let program = program::service::current(conn)?;
-    let mut last: Option<AccountId> = None;
+    commissions::check_strays(conn, &mut differences)?;
+    containers::check(conn, &mut differences)?;
+    let mut page = next_accounts(conn, None)?;
     let mut done = 0;
-    loop {
-        let page = next_accounts(conn, last)?;
-        let Some(account) = page.last() else { break };
-        last = Some(account.id);
+    while let Some(last) = page.last().map(|account| account.id) {
+        // A database that was never served has accounts no more than it has a program.
+        let program = program::service::current(conn)?;
         for account in &page {
             accounts::check(conn, account, &mut differences)?;
             ledger::check(conn, account.id, &mut differences)?;
@@ -65,8 +67,8 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
             done += 1;
         }
         progress(done);
+        page = next_accounts(conn, Some(last))?;
     }
-    commissions::check_strays(conn, &mut differences)?;
     let mut found = differences.0;
     if found.len() == MAX_DIFFERENCES {
         found.push(format!("and perhaps more: only the first {MAX_DIFFERENCES} are named"));

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{PASSWORD, TestApp, both_engines, places};
 
 both_engines!(
+    an_email_address_is_taken_once_also_by_eight_at_once,
     a_blocked_account_is_refused_at_once_everywhere,
     a_member_of_no_account_sees_nothing_of_others,
     a_standard_account_signs_up,
@@ -57,6 +58,16 @@ async fn an_email_address_belongs_to_one_user_whatever_its_case(app: &TestApp) {
     let again = app.visitor().post("/v3/accounts", &sign_up("agency", "aNN@example.COM")).await;
     again.problem("emailTaken");
     app.sign_in("ANN@example.com", PASSWORD).await;
+}
+
+async fn an_email_address_is_taken_once_also_by_eight_at_once(app: &TestApp) {
+    let visitor = app.visitor();
+    let body = sign_up("agency", "ann@example.com");
+    let answers = futures_util::future::join_all((0..8).map(|_| visitor.post("/v3/accounts", &body))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+        answer.problem("emailTaken");
+    }
 }
 
 async fn every_broken_rule_of_a_sign_up_is_named_at_once(app: &TestApp) {

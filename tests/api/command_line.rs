@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
 
-use serde_json::json;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Engine};
+use crate::support::{Client, Database, Engine, PASSWORD, payment};
 
 /// Makes two tests of each function, which takes a new database.
 macro_rules! both_engines {
@@ -26,6 +27,7 @@ macro_rules! both_engines {
 }
 
 both_engines!(
+    a_killed_server_loses_nothing_that_it_acknowledged,
     a_database_without_a_test_clock_is_never_served_with_one,
     a_revoked_operator_key_is_refused,
     a_test_clock_goes_on_after_a_restart_and_is_never_left,
@@ -103,6 +105,18 @@ impl Drop for Process {
     }
 }
 
+/// Signs up and in, and gives the access token.
+async fn sign_up(server: &Process, kind: &str) -> String {
+    let person = json!({
+        "kind": kind, "email": "ann@example.com", "password": PASSWORD, "firstName": "Ann", "lastName": "Archer",
+    });
+    let visitor = Client::new(server.address.clone());
+    visitor.post("/v3/accounts", &person).await.expect(201);
+    let credentials = json!({"email": "ann@example.com", "password": PASSWORD});
+    let session = visitor.post("/v3/sessions", &credentials).await.expect(201);
+    session["accessToken"].as_str().expect("an access token").to_owned()
+}
+
 fn operator_key(database: &Database) -> String {
     let output = run(on(database, &["operator-key", "create", "--name", "test"]));
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -149,6 +163,49 @@ async fn sigterm_ends_a_server_cleanly(database: Rc<Database>) {
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
 }
 
+/// Batches of one payment each, posted one after another until the server is gone; how many were acknowledged.
+async fn post_until_killed(client: &Client, batches: &[Value]) -> usize {
+    for (index, batch) in batches.iter().enumerate() {
+        if !client.try_post("/v3/operator/billing-events", batch).await {
+            return index;
+        }
+    }
+    batches.len()
+}
+
+async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Database>) {
+    let key = operator_key(&database);
+    let mut server = Process::start(on(&database, &["serve"]));
+    let login = sign_up(&server, "standard").await;
+    let container = json!({"name": "shop", "product": "sgtmContainer"});
+    let container = server.client(&login).post("/v3/containers", &container).await.expect(201);
+    let container = container["id"].as_str().expect("an id");
+    let batches: Vec<Value> =
+        (0..2000).map(|_| json!({"events": [payment(container).at("2026-01-01T00:00:00Z").0]})).collect();
+    let lanes: Vec<&[Value]> = batches.chunks(500).collect();
+    let client = server.client(&key);
+    let posting = join_all(lanes.iter().map(|lane| post_until_killed(&client, lane)));
+    let kill = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        server.child.kill().expect("it can be killed");
+    };
+    let (acknowledged, ()) = tokio::join!(posting, kill);
+    server = Process::start(on(&database, &["serve"]));
+    assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
+    let client = server.client(&key);
+    for (lane, acknowledged) in lanes.iter().zip(&acknowledged) {
+        for (index, batch) in lane.iter().take(acknowledged + 2).enumerate() {
+            let body = client.post("/v3/operator/billing-events", batch).await.expect(200);
+            let outcome = &body["results"][0]["outcome"];
+            assert!(outcome == "duplicate" || (index >= *acknowledged && outcome == "applied"), "{index}: {outcome}");
+        }
+    }
+    let sent: usize = lanes.iter().zip(&acknowledged).map(|(lane, count)| lane.len().min(count + 2)).sum();
+    assert_eq!(server.client(&login).list("/v3/payments").await.len(), sent);
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
+}
+
 async fn migrating_again_changes_nothing(database: Rc<Database>) {
     for _ in 0..2 {
         let output = run(on(&database, &["migrate"]));
@@ -164,7 +221,7 @@ async fn verify_names_a_difference_and_exits_with_one(database: Rc<Database>) {
     let key = operator_key(&database);
     let server = Process::start(on(&database, &["serve"]));
     let person = json!({
-        "kind": "agency", "email": "ann@example.com", "password": crate::support::PASSWORD,
+        "kind": "agency", "email": "ann@example.com", "password": PASSWORD,
         "firstName": "Ann", "lastName": "Archer",
     });
     let id =
@@ -191,7 +248,7 @@ async fn a_test_clock_goes_on_after_a_restart_and_is_never_left(database: Rc<Dat
     let server = Process::start(with_clock());
     server.client(&key).post(path, &move_to("2026-01-31T23:59:59Z")).await.problem("testClockRewound");
     let person = json!({
-        "kind": "agency", "email": "ann@example.com", "password": crate::support::PASSWORD,
+        "kind": "agency", "email": "ann@example.com", "password": PASSWORD,
         "firstName": "Ann", "lastName": "Archer",
     });
     let account = server.client(&key).post("/v3/accounts", &person).await.expect(201);
@@ -269,10 +326,10 @@ fn a_plain_start_serves_an_empty_database_and_says_how_to_make_the_first_key() {
     let mut child = command.spawn().expect("the binary runs");
     let mut output = BufReader::new(child.stdout.take().expect("its output"));
     let mut said = String::new();
-    while !said.contains("operator-key create") {
+    while !said.contains("listening on http://127.0.0.1:") {
         assert!(output.read_line(&mut said).expect("a line") > 0, "{said}");
     }
-    assert!(said.contains("listening on http://127.0.0.1:"), "{said}");
+    assert!(said.contains("operator-key create"), "{said}");
     let pid = child.id().to_string();
     Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
     output.read_to_string(&mut said).expect("the rest");

@@ -20,6 +20,7 @@ both_engines!(
     commissions_are_filtered,
     each_commission_is_explained,
     refunds_reverse_pro_rata_until_nothing_is_left,
+    ledger_entries_are_filtered,
     the_ledger_balances_to_zero,
     the_summary_adds_up,
     what_each_container_brings_adds_up_to_the_monthly_value,
@@ -217,12 +218,13 @@ async fn commissions_are_filtered(app: &TestApp) {
     let (client, container) = app.client_with_container(&partner).await;
     let (_, other) = app.client_with_container(&partner).await;
     let first = payment(&container);
-    let second = payment(&other).with("plan", "business").at("2025-12-31T00:00:00Z");
+    let second = payment(&other).with("plan", "business").at("2026-01-02T00:00:00Z");
+    app.move_clock("2026-01-03T00:00:00Z").await;
     app.apply(&[first.clone(), second, refund(&first, &usd("24.00"))]).await;
     let cases = [
         (String::new(), 2),
         ("?status=reversed".to_owned(), 1),
-        ("?status=reversed,noCommission".to_owned(), 2),
+        ("?status=reversed,inReview".to_owned(), 2),
         ("?status=paid".to_owned(), 0),
         (format!("?subAccountId={client}"), 1),
         (format!("?containerId={other}"), 1),
@@ -233,8 +235,12 @@ async fn commissions_are_filtered(app: &TestApp) {
         ("?currency=USD".to_owned(), 2),
         ("?currency=EUR".to_owned(), 0),
         ("?kind=adjustment".to_owned(), 0),
-        ("?occurredAfter=2026-01-01T00:00:00Z".to_owned(), 1),
-        ("?occurredBefore=2026-01-01T00:00:00Z".to_owned(), 1),
+        (format!("?containerId={container},nonsense,{other}"), 2),
+        ("?payoutId=nonsense".to_owned(), 0),
+        ("?occurredAfter=2026-01-02T00:00:00Z".to_owned(), 1),
+        ("?occurredBefore=2026-01-02T00:00:00Z".to_owned(), 1),
+        ("?createdAfter=2026-01-03T00:00:00Z".to_owned(), 2),
+        ("?createdBefore=2026-01-03T00:00:00Z".to_owned(), 0),
     ];
     for (query, count) in cases {
         let rows = partner.login.list(&format!("/v3/commissions{query}")).await;
@@ -260,6 +266,31 @@ async fn each_commission_is_explained(app: &TestApp) {
     let in_review: Vec<_> = postings.iter().filter(|posting| posting["account"] == "inReview").collect();
     let amounts: Vec<_> = in_review.iter().map(|posting| &posting["amount"]).collect();
     assert_eq!(amounts, [&usd("6.00"), &usd("-2.00")], "{postings:#?}");
+}
+
+async fn ledger_entries_are_filtered(app: &TestApp) {
+    let (partner, container) = partner_with_container(app).await;
+    let paid = payment(&container);
+    let results = app.apply(&[paid.clone(), payment(&container), refund(&paid, &usd("24.00"))]).await;
+    let id = results[0]["commissionId"].as_str().expect("an id").to_owned();
+    let cases = [
+        (String::new(), 6),
+        ("?account=inReview".to_owned(), 3),
+        ("?account=ready,paid".to_owned(), 0),
+        ("?kind=commissionReversed".to_owned(), 2),
+        ("?currency=USD,EUR".to_owned(), 6),
+        ("?currency=EUR".to_owned(), 0),
+        (format!("?commissionId={id}"), 4),
+        (format!("?commissionId={id}&account=program&kind=commissionEarned"), 1),
+        ("?commissionId=nonsense".to_owned(), 0),
+        ("?createdBefore=2026-01-01T00:00:00Z".to_owned(), 0),
+    ];
+    for (query, count) in cases {
+        let entries = partner.login.list(&format!("/v3/ledger/entries{query}")).await;
+        assert_eq!(entries.len(), count, "{query}: {entries:#?}");
+    }
+    partner.login.get("/v3/ledger/entries?account=pocket").await.problem("invalidParameter");
+    partner.login.get("/v3/ledger/balances?asOf=yesterday").await.problem("invalidParameter");
 }
 
 async fn the_ledger_balances_to_zero(app: &TestApp) {

@@ -12,6 +12,7 @@ both_engines!(
     a_malformed_key_is_refused,
     a_refusal_is_not_kept,
     a_repeated_request_gets_the_first_answer,
+    a_twin_of_a_long_request_is_told_to_come_again,
     an_answer_with_a_secret_is_never_kept,
     another_request_with_the_key_is_refused,
     authorisation_comes_before_the_replay,
@@ -129,4 +130,35 @@ async fn without_a_key_each_request_has_its_effect(app: &TestApp) {
     let second = app.container(&agency, &client).await;
     assert_ne!(first, second);
     app.apply(&[subscription(&first), subscription(&second)]).await;
+}
+
+async fn a_twin_of_a_long_request_is_told_to_come_again(app: &TestApp) {
+    if app.database.postgres().is_none() {
+        // SQLite's one writer makes twins follow each other.
+        return;
+    }
+    let agency = app.agency().await;
+    send(&agency.login, "/v3/sub-accounts", "short", &person("sam@example.com")).await.expect(201);
+    let (claimed, is_claimed) = std::sync::mpsc::channel();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let db = app.database.connect();
+    let long = std::thread::spawn(move || {
+        let claim = "INSERT INTO idempotency_keys (account_id, credential, operation, key, fingerprint, status, created_at) \
+             SELECT account_id, credential, operation, 'long', fingerprint, 0, created_at FROM idempotency_keys \
+             WHERE key = 'short'";
+        let ended = std::sync::Mutex::new(ended);
+        db.write_blocking(move |conn| {
+            diesel::connection::SimpleConnection::batch_execute(conn, claim)?;
+            claimed.send(()).expect("the test waits");
+            ended.lock().expect("one thread").recv().expect("the test goes on");
+            Err::<(), _>(stape_api::error::Error::not_found())
+        })
+    });
+    is_claimed.recv().expect("the row is claimed");
+    let twin = send(&agency.login, "/v3/sub-accounts", "long", &person("kim@example.com")).await;
+    assert_eq!(twin.header("retry-after"), "1");
+    twin.problem("idempotencyInFlight");
+    end.send(()).expect("the transaction waits");
+    long.join().expect("no panic").expect_err("it is rolled back");
+    send(&agency.login, "/v3/sub-accounts", "long", &person("kim@example.com")).await.expect(201);
 }

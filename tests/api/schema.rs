@@ -16,9 +16,11 @@ type Columns = BTreeMap<(String, String), (String, bool)>;
 #[derive(QueryableByName)]
 struct Column {
     #[diesel(sql_type = Text)]
-    table_name: String,
+    #[diesel(column_name = table_name)]
+    table: String,
     #[diesel(sql_type = Text)]
-    column_name: String,
+    #[diesel(column_name = column_name)]
+    name: String,
     #[diesel(sql_type = Text)]
     data_type: String,
     #[diesel(sql_type = Bool)]
@@ -43,7 +45,7 @@ fn columns(engine: Engine) -> Option<Columns> {
     let query = if engine == Engine::Sqlite { SQLITE_COLUMNS } else { POSTGRES_COLUMNS };
     let load = |conn: &mut Conn| Ok(diesel::sql_query(query).load::<Column>(conn)?);
     let rows: Vec<Column> = database.connect().read_blocking(load).expect("the catalogue can be read");
-    let named = |row: Column| ((row.table_name, row.column_name), (diesel_type(&row.data_type), row.nullable));
+    let named = |row: Column| ((row.table, row.name), (diesel_type(&row.data_type), row.nullable));
     Some(rows.into_iter().map(named).collect())
 }
 
@@ -68,7 +70,7 @@ fn described() -> Columns {
     let mut table = String::new();
     for line in text.lines().map(str::trim) {
         if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
-            table = name.to_owned();
+            name.clone_into(&mut table);
         } else if let Some((column, kind)) = line.trim_end_matches(',').split_once(" -> ") {
             let inner = kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>'));
             let known = (inner.unwrap_or(kind).to_owned(), inner.is_some());

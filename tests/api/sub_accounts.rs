@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{START, TestApp, both_engines, places, subscription, usd};
 
 both_engines!(
+    a_client_gets_one_manager_also_from_eight_at_once,
     a_client_has_one_manager_at_a_time,
     a_detached_client_can_be_linked_again,
     a_manager_creates_a_client_with_access,
@@ -102,6 +103,20 @@ async fn a_client_has_one_manager_at_a_time(app: &TestApp) {
     for manager in [&agency, &other] {
         operator.post(&path, &json!({"managerId": manager.id})).await.problem("alreadyManaged");
     }
+}
+
+async fn a_client_gets_one_manager_also_from_eight_at_once(app: &TestApp) {
+    let (agency, other, client) = (app.agency().await, app.agency().await, app.standard().await);
+    let path = format!("/v3/operator/accounts/{}/link", client.id);
+    let bodies: Vec<_> = (0..8).map(|turn| json!({"managerId": ([&agency, &other][turn % 2].id)})).collect();
+    let operator = app.operator().await;
+    let answers = futures_util::future::join_all(bodies.iter().map(|body| operator.post(&path, body))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    for answer in answers.into_iter().filter(|answer| answer.status != 200) {
+        answer.problem("alreadyManaged");
+    }
+    let seen = [agency.login.list("/v3/sub-accounts").await.len(), other.login.list("/v3/sub-accounts").await.len()];
+    assert_eq!(seen.iter().sum::<usize>(), 1);
 }
 
 async fn only_a_client_is_linked_and_only_to_a_manager(app: &TestApp) {

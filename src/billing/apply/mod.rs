@@ -5,8 +5,9 @@ mod payment;
 mod refund;
 mod subscription;
 
-use super::event::{EventData, refuse_future};
+use super::event::EventData;
 use super::world::World;
+use crate::batch::refuse_future;
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::containers::{ContainerRow, Product};
@@ -21,7 +22,7 @@ use crate::money::Currency;
 /// # Errors
 /// A [`Problem`] for what is refused, with pointers from the element's own root.
 pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, data: &EventData) -> Result<Option<LineId>> {
-    refuse_future(occurred_at, context.now)?;
+    refuse_future("occurredAt", occurred_at, context.now)?;
     match data {
         EventData::Payment(payment) => payment::apply(world, context, occurred_at, payment),
         EventData::Refund(refund) => refund::apply(world, context, occurred_at, refund).map(|()| None),

@@ -2,9 +2,10 @@
 
 use super::super::event::PaymentSucceeded;
 use super::super::models::{Payer, PaymentRow};
-use super::super::world::{Tracked, World};
+use super::super::world::World;
 use super::{known_container, refuse_unknown_plan, refuse_unlisted_currency, tell};
 use crate::accounts::AccountRow;
+use crate::batch::Tracked;
 use crate::clock::Timestamp;
 use crate::commissions::{CommissionRow, CommissionStatus, LineId, LineKind, accrual, maturity};
 use crate::containers::ContainerRow;

@@ -1,31 +1,96 @@
-//! `subscription.changed`: the container's subscription, its manager's counters and level.
+//! `subscription.changed`: the container's subscription, its manager's counters and level, and the operator request that it
+//! carries out.
+
+use std::collections::BTreeSet;
 
 use super::super::event::SubscriptionChanged;
 use super::super::world::World;
 use super::{known_container, refuse_unknown_plan, refuse_unlisted_currency, tell};
 use crate::clock::Timestamp;
-use crate::containers::{ContainerRow, slots};
+use crate::containers::{ContainerRow, slots, usage};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::events::EventType;
 use crate::id::AccountId;
+use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus, OperatorRequestType};
 use crate::sub_accounts::Billing;
 
-/// Applies a change; one older than the last applied changes nothing.
+/// Applies a change; one older than the last applied changes nothing and closes no request.
 ///
 /// # Errors
-/// The refusals of domain section 5.
+/// The refusals of domain section 5; a `requestId` that is not of this container, of its owner, or was declined.
 pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, change: &SubscriptionChanged) -> Result<()> {
     let before = known_container(world, &change.container_id)?.clone();
     refuse_unknown_plan(world, occurred_at, before.product, &change.plan)?;
     refuse_unlisted_currency(world, occurred_at, change.price.currency, "/data/price/currency")?;
-    if change.request_id.is_some() {
-        return Err(Error::invalid("/data/requestId", "unknown", "is not the id of an open operator request"));
-    }
+    let request = change.request_id.as_deref().map(|id| named_request(world, &before, id)).transpose()?;
     if before.subscription_changed_at.is_some_and(|last| occurred_at < last) {
         return Ok(());
     }
-    let after = ContainerRow {
+    if let Some(request) = request.filter(|request| request.status == OperatorRequestStatus::Open) {
+        carry_out(world, context, &before, &request)?;
+    }
+    let after = changed(world, context, occurred_at, change, &before)?;
+    count(world, context, &before, &after)?;
+    let told: Vec<AccountId> = [Some(before.account_id), before.manager_id].into_iter().flatten().collect();
+    for account_id in told {
+        tell(world, account_id, EventType::SubscriptionChanged, before.id);
+        if after.limit_exceeded_at.is_some() != before.limit_exceeded_at.is_some() {
+            tell(world, account_id, EventType::ContainerUpdated, before.id);
+        }
+    }
+    if let Some(tracked) = world.containers.get_mut(&before.id) {
+        *tracked.change() = after;
+    }
+    Ok(())
+}
+
+/// The request that the event names. One that is done may be named again: a billing switch by each further container.
+fn named_request(world: &World, container: &ContainerRow, id: &str) -> Result<OperatorRequestRow> {
+    let refused = |code, detail: &str| Error::invalid("/data/requestId", code, detail);
+    let request = id.parse().ok().and_then(|id| world.request(id));
+    let is_its = |request: &&OperatorRequestRow| match request.container_id {
+        Some(container_id) => container_id == container.id,
+        None => request.account_id == container.account_id,
+    };
+    let request = request
+        .filter(is_its)
+        .ok_or_else(|| refused("unknown", "is not the id of an operator request about this container or its owner"))?;
+    if request.status == OperatorRequestStatus::Declined {
+        return Err(refused("declined", "is the id of an operator request that was declined"));
+    }
+    Ok(request.clone())
+}
+
+fn carry_out(
+    world: &mut World,
+    context: &Context,
+    container: &ContainerRow,
+    request: &OperatorRequestRow,
+) -> Result<()> {
+    let client_manager = world.present_link(request.account_id).map(|link| link.account_id);
+    let told: BTreeSet<AccountId> =
+        [Some(request.account_id), client_manager, Some(container.account_id), container.manager_id]
+            .into_iter()
+            .flatten()
+            .collect();
+    world.carry_out(request.id, &told, context.now);
+    match (request.request_type, request.details()?.billing) {
+        (OperatorRequestType::BillingSwitch, Some(billing)) => {
+            world.switch_billing(request.account_id, billing, context.now)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn changed(
+    world: &World,
+    context: &Context,
+    occurred_at: Timestamp,
+    change: &SubscriptionChanged,
+    before: &ContainerRow,
+) -> Result<ContainerRow> {
+    let mut after = ContainerRow {
         plan: change.plan.clone(),
         billing_period: change.billing_period,
         subscription_status: change.status,
@@ -39,21 +104,20 @@ pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, chang
         updated_at: context.now,
         ..before.clone()
     };
-    if let Some(manager_id) = before.manager_id {
-        let billing = world.present_link(before.account_id).map_or(Billing::Individual, |link| link.billing);
-        let program = world.programs.newest()?;
-        if let Some(portfolio) = world.portfolios.get_mut(&manager_id) {
-            portfolio.remove(&slots::slot(&before, billing), context.now, &program.config)?;
-            portfolio.add(&slots::slot(&after, billing), context.now, &program.config)?;
-            portfolio.rise(context, &program.config);
-        }
-    }
-    let told: Vec<AccountId> = [Some(before.account_id), before.manager_id].into_iter().flatten().collect();
-    for account_id in told {
-        tell(world, account_id, EventType::SubscriptionChanged, before.id);
-    }
-    if let Some(tracked) = world.containers.get_mut(&before.id) {
-        *tracked.change() = after;
+    let limit = usage::limit_of(&after, &world.programs.newest()?.config);
+    usage::settle_limit(&mut after, limit, occurred_at);
+    Ok(after)
+}
+
+/// Moves the container's slot in the counters of its manager, whose level may rise by it.
+fn count(world: &mut World, context: &Context, before: &ContainerRow, after: &ContainerRow) -> Result<()> {
+    let Some(manager_id) = before.manager_id else { return Ok(()) };
+    let billing = world.present_link(before.account_id).map_or(Billing::Individual, |link| link.billing);
+    let program = world.programs.newest()?;
+    if let Some(portfolio) = world.portfolios.get_mut(&manager_id) {
+        portfolio.remove(&slots::slot(before, billing), context.now, &program.config)?;
+        portfolio.add(&slots::slot(after, billing), context.now, &program.config)?;
+        portfolio.rise(context, &program.config);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use stape_api::context::Context;
 use stape_api::server;
 use tokio::sync::OnceCell;
 
-use super::{Client, Database, Event};
+use super::{Client, Database, Engine, Event};
 
 /// Where the test clock stands at first.
 pub const START: &str = "2026-01-01T00:00:00.000Z";
@@ -33,7 +33,7 @@ impl TestApp {
     /// Starts a server with other settings than the usual ones.
     pub async fn start_with(database: &Rc<Database>, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::new(database.url.parse().expect("a database URL"), Secrets::random());
-        settings.bind = "127.0.0.1:0".to_owned();
+        "127.0.0.1:0".clone_into(&mut settings.bind);
         settings.mail.dir = database.directory.path().join("outbox");
         settings.rate_limit = RateLimit::Off;
         settings.workers = std::num::NonZeroUsize::new(2);
@@ -43,6 +43,13 @@ impl TestApp {
         let server = server::start(settings.clone()).await.expect("the server starts");
         let address = format!("http://{}", server.address());
         Self { database: database.clone(), settings, address, server, operator: OnceCell::new() }
+    }
+
+    /// Another server with a new database of the same engine, for what must not meet this one.
+    pub async fn another(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let engine = if self.database.postgres().is_some() { Engine::Postgres } else { Engine::Sqlite };
+        let database = Rc::new(Database::create(engine).expect("the engine is there"));
+        Self::start_with(&database, change).await
     }
 
     /// Ends the server as SIGTERM does.

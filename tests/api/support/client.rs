@@ -48,6 +48,16 @@ impl Client {
         self.request(Method::POST, path).send().await
     }
 
+    /// Whether a POST was answered with 200; false where the server has gone.
+    pub async fn try_post(&self, path: &str, body: &Value) -> bool {
+        let answer = self.request(Method::POST, path).json(body).builder.send().await;
+        // An answer is one when all of it has come.
+        match answer {
+            Ok(answer) if answer.status() == 200 => answer.bytes().await.is_ok(),
+            _ => false,
+        }
+    }
+
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.request(Method::PATCH, path).json(body).send().await
     }

@@ -5,13 +5,17 @@ mod builders;
 mod client;
 mod engine;
 mod event;
+mod mail;
 mod postgres;
+mod smtp;
 
 pub use app::{START, TestApp};
 pub use builders::{Account, PASSWORD};
 pub use client::{Answer, Client, places};
 pub use engine::{Database, Engine, run};
 pub use event::{Event, money, payment, refund, subscription, usd};
+pub use mail::Mail;
+pub use smtp::SmtpServer;
 
 /// Makes two tests of each named function, one per engine. Each takes `&TestApp`.
 macro_rules! both_engines {

@@ -28,7 +28,7 @@ wait
 "#;
 
 /// How long a new cluster may take until it answers.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Free memory that /dev/shm must have to hold a cluster, in KiB.
 const SHARED_MEMORY_KIB: u64 = 2 << 20;

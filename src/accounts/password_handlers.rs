@@ -1,0 +1,89 @@
+//! Operations on passwords without a login: asking for a new one by mail, and setting it, also after an invitation.
+
+use actix_web::{HttpRequest, HttpResponse, post};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use validator::Validate;
+
+use super::password_tokens;
+use super::service::email_key;
+use crate::app::App;
+use crate::auth::passwords;
+use crate::auth::principal::Visitor;
+use crate::error::Result;
+use crate::http::Body;
+use crate::http::limit::peer;
+use crate::mail::{self, Letter, Recipient};
+
+/// Registers the operations.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(utoipa_actix_web::scope("/v3/password-resets").service(confirm).service(create));
+}
+
+/// Who forgot the password.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestPasswordReset {
+    /// The user's e-mail address, in any case.
+    #[serde(deserialize_with = "crate::http::trimmed")]
+    #[validate(custom(function = "super::models::validate_email"))]
+    #[schema(format = "email", max_length = 254, example = "ann@agency.example")]
+    pub email: String,
+}
+
+/// The token of a mail, and a new password.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmPasswordReset {
+    /// The `token` parameter of the link in the mail.
+    #[validate(length(min = 1, max = 512))]
+    #[schema(min_length = 1, max_length = 512, example = "mB8Zr3x9y7pD2vQ5tW1sK4nL6hJ0gF8cRuEoTiAaXbY")]
+    pub token: String,
+    /// The new password. Not one that is easily guessed.
+    #[validate(length(min = 12, max = 128), custom(function = "passwords::validate_not_common"))]
+    #[schema(format = "password", min_length = 12, max_length = 128, example = "Oboe.marsh-4811")]
+    pub password: String,
+}
+
+/// Ask for a new password.
+///
+/// Mails a link whose token is good once, within an hour. An address that nobody has gets the same answer, in the same time,
+/// and no mail.
+#[utoipa::path(tag = "Sessions", operation_id = "createPasswordReset", request_body = RequestPasswordReset,
+    responses((status = 202, description = "If the address is a user's, a mail is under way")), security(()))]
+#[post("")]
+async fn create(
+    visitor: Visitor,
+    app: App,
+    request: HttpRequest,
+    body: Body<RequestPasswordReset>,
+) -> Result<HttpResponse> {
+    app.limits.password_reset_by_peer.check(peer(request.peer_addr()))?;
+    app.limits.password_reset_by_email.check(email_key(&body.input.email))?;
+    // Whether it is anybody's address is asked when the letter is delivered: here every address is the same work.
+    let effect = |conn: &mut _, context: &_, input: &RequestPasswordReset| {
+        mail::enqueue(conn, context, Recipient::Email(input.email.clone()), &Letter::PasswordReset)
+    };
+    app.write(visitor, body, effect).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// Set a new password.
+///
+/// With the token of a password reset or of an invitation. Ends all sessions of the user.
+#[utoipa::path(tag = "Sessions", operation_id = "confirmPasswordReset", request_body = ConfirmPasswordReset,
+    responses((status = 204, description = "The password is set; sign in with it")), security(()))]
+#[post("/confirm")]
+async fn confirm(visitor: Visitor, app: App, body: Body<ConfirmPasswordReset>) -> Result<HttpResponse> {
+    let (now, token) = (app.clock.now(), body.input.token.clone());
+    let user = app.db.read(move |conn| password_tokens::holder(conn, now, &token)).await?;
+    let about = vec![user.email.clone(), user.first_name.clone(), user.last_name.clone()];
+    let new_hash = passwords::hash_new(body.input.password.clone(), about).await?;
+    let effect = move |conn: &mut _, context: &_, input: &ConfirmPasswordReset| {
+        password_tokens::redeem(conn, context, &user, &input.token, &new_hash)
+    };
+    app.write(visitor, body, effect).await?;
+    app.authenticator.forget();
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,222 @@
+//! Finds out whom and what a batch concerns, locks the accounts, and loads the rest under their locks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use diesel::prelude::*;
+
+use super::World;
+use crate::accounts::{self, AccountRow};
+use crate::batch::Tracked;
+use crate::billing::event::{Element, EventData};
+use crate::billing::models::{BillingEventRow, PaymentRow};
+use crate::commissions::{CommissionRow, LineId};
+use crate::containers::{ContainerRow, OwnershipRow};
+use crate::db::Conn;
+use crate::db::schema::{
+    billing_events, commissions, container_owners, containers, operator_requests, payments, refunds, sub_account_links,
+};
+use crate::error::Result;
+use crate::id::{AccountId, ContainerId, OperatorRequestId};
+use crate::ledger::Journal;
+use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus};
+use crate::partners::portfolio::Portfolio;
+use crate::program;
+use crate::sub_accounts::LinkRow;
+
+/// What a batch names.
+#[derive(Debug, Default)]
+struct Named {
+    event_ids: BTreeSet<String>,
+    containers: BTreeSet<ContainerId>,
+    payments: BTreeSet<String>,
+    refunds: BTreeSet<String>,
+    requests: BTreeSet<OperatorRequestId>,
+}
+
+impl Named {
+    fn of(elements: &[Element]) -> Self {
+        let mut named = Self::default();
+        for element in elements {
+            named.event_ids.extend(element.id.clone());
+            let Ok((_, data)) = &element.content else { continue };
+            match data {
+                EventData::Payment(payment) => {
+                    named.payments.insert(payment.payment_id.clone());
+                    named.containers.extend(payment.container_id.parse::<ContainerId>());
+                }
+                EventData::Refund(refund) => {
+                    named.refunds.insert(refund.refund_id.clone());
+                    named.payments.insert(refund.payment_id.clone());
+                }
+                EventData::Subscription(subscription) => {
+                    named.containers.extend(subscription.container_id.parse::<ContainerId>());
+                    let request_id = subscription.request_id.as_deref();
+                    named.requests.extend(request_id.and_then(|id| id.parse::<OperatorRequestId>().ok()));
+                }
+            }
+        }
+        named
+    }
+}
+
+impl World {
+    /// Locks the accounts that `elements` concern and loads what they name.
+    ///
+    /// # Errors
+    /// The database's own failure; 503 where owners and managers change faster than they can be locked.
+    pub fn load(conn: &mut Conn, elements: &[Element]) -> Result<Self> {
+        let named = Named::of(elements);
+        let locked = accounts::lock_concerned(conn, |conn| concerned_accounts(conn, &named))?;
+        Self::load_locked(conn, &named, locked)
+    }
+
+    fn load_locked(conn: &mut Conn, named: &Named, locked: BTreeMap<AccountId, AccountRow>) -> Result<Self> {
+        let requests = requests_of(conn, named)?;
+        let container_rows = containers_of(conn, named, &requests)?;
+        let payment_rows: Vec<PaymentRow> = payments::table
+            .filter(payments::external_id.eq_any(&named.payments))
+            .select(PaymentRow::as_select())
+            .load(conn)?;
+        let commission_ids: Vec<LineId> = payment_rows.iter().filter_map(|row| row.commission_id).collect();
+        let commission_rows: Vec<CommissionRow> = if commission_ids.is_empty() {
+            Vec::new()
+        } else {
+            commissions::table
+                .filter(commissions::id.eq_any(commission_ids))
+                .select(CommissionRow::as_select())
+                .load(conn)?
+        };
+        let refund_ids: Vec<String> = if named.refunds.is_empty() {
+            Vec::new()
+        } else {
+            refunds::table
+                .filter(refunds::external_id.eq_any(&named.refunds))
+                .select(refunds::external_id)
+                .load(conn)?
+        };
+        let known_events: Vec<BillingEventRow> = billing_events::table
+            .filter(billing_events::id.eq_any(&named.event_ids))
+            .select(BillingEventRow::as_select())
+            .load(conn)?;
+        let managers: Vec<AccountRow> = locked.values().filter(|row| is_manager(row)).cloned().collect();
+        let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
+        let clients: Vec<AccountId> = locked.keys().copied().filter(|id| !manager_ids.contains(id)).collect();
+        Ok(Self {
+            programs: program::service::history(conn)?,
+            owners: owners_of(conn, named)?,
+            links: links_of(conn, &clients)?,
+            portfolios: Portfolio::load(conn, &managers)?,
+            journal: Journal::open(conn, &manager_ids)?,
+            accounts: locked.into_iter().collect(),
+            containers: container_rows.into_iter().map(|row| (row.id, Tracked::stored(row))).collect(),
+            payments: payment_rows.into_iter().map(|row| (row.external_id.clone(), Tracked::stored(row))).collect(),
+            commissions: commission_rows.into_iter().map(|row| (row.id, Tracked::stored(row))).collect(),
+            refund_ids: refund_ids.into_iter().collect(),
+            requests,
+            carried_out: Vec::new(),
+            switched_links: Vec::new(),
+            known_events: known_events.into_iter().map(|row| (row.id.clone(), row)).collect(),
+            new_refunds: Vec::new(),
+            new_adjustments: Vec::new(),
+            new_events: Vec::new(),
+            applied: Vec::new(),
+        })
+    }
+}
+
+/// Every owner of the containers and payments named, and every manager that these owners ever had.
+fn concerned_accounts(conn: &mut Conn, named: &Named) -> Result<BTreeSet<AccountId>> {
+    let mut clients: BTreeSet<AccountId> = container_owners::table
+        .filter(container_owners::container_id.eq_any(&named.containers))
+        .select(container_owners::account_id)
+        .load::<AccountId>(conn)?
+        .into_iter()
+        .collect();
+    let of_payments: Vec<(AccountId, Option<AccountId>)> = payments::table
+        .filter(payments::external_id.eq_any(&named.payments))
+        .select((payments::account_id, payments::manager_id))
+        .load(conn)?;
+    clients.extend(of_payments.iter().map(|(client_id, _)| *client_id));
+    if !named.requests.is_empty() {
+        let of_requests: Vec<AccountId> = operator_requests::table
+            .filter(operator_requests::id.eq_any(&named.requests))
+            .select(operator_requests::account_id)
+            .load(conn)?;
+        clients.extend(of_requests);
+    }
+    let managers: Vec<AccountId> = sub_account_links::table
+        .filter(sub_account_links::client_id.eq_any(&clients))
+        .select(sub_account_links::account_id)
+        .distinct()
+        .load(conn)?;
+    clients.extend(managers);
+    clients.extend(of_payments.into_iter().filter_map(|(_, manager_id)| manager_id));
+    Ok(clients)
+}
+
+fn requests_of(conn: &mut Conn, named: &Named) -> Result<HashMap<OperatorRequestId, OperatorRequestRow>> {
+    if named.requests.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<OperatorRequestRow> = operator_requests::table
+        .filter(operator_requests::id.eq_any(&named.requests))
+        .select(OperatorRequestRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+}
+
+/// The containers named, and all those of clients whose payer may change.
+fn containers_of(
+    conn: &mut Conn,
+    named: &Named,
+    requests: &HashMap<OperatorRequestId, OperatorRequestRow>,
+) -> Result<Vec<ContainerRow>> {
+    let switching: BTreeSet<AccountId> = requests
+        .values()
+        .filter(|row| row.container_id.is_none() && row.status == OperatorRequestStatus::Open)
+        .map(|row| row.account_id)
+        .collect();
+    let mut rows: Vec<ContainerRow> = containers::table
+        .filter(containers::id.eq_any(&named.containers))
+        .select(ContainerRow::as_select())
+        .load(conn)?;
+    if !switching.is_empty() {
+        let others: Vec<ContainerRow> = containers::table
+            .filter(containers::account_id.eq_any(&switching))
+            .filter(containers::deleted_at.is_null())
+            .select(ContainerRow::as_select())
+            .load(conn)?;
+        rows.extend(others.into_iter().filter(|row| !named.containers.contains(&row.id)));
+    }
+    Ok(rows)
+}
+
+fn owners_of(conn: &mut Conn, named: &Named) -> Result<HashMap<ContainerId, Vec<OwnershipRow>>> {
+    let rows: Vec<OwnershipRow> = container_owners::table
+        .filter(container_owners::container_id.eq_any(&named.containers))
+        .order((container_owners::container_id, container_owners::id))
+        .select(OwnershipRow::as_select())
+        .load(conn)?;
+    let mut owners: HashMap<ContainerId, Vec<OwnershipRow>> = HashMap::new();
+    for row in rows {
+        owners.entry(row.container_id).or_default().push(row);
+    }
+    Ok(owners)
+}
+
+fn links_of(conn: &mut Conn, clients: &[AccountId]) -> Result<HashMap<AccountId, Vec<LinkRow>>> {
+    let rows: Vec<LinkRow> = sub_account_links::table
+        .filter(sub_account_links::client_id.eq_any(clients))
+        .order((sub_account_links::client_id, sub_account_links::id))
+        .select(LinkRow::as_select())
+        .load(conn)?;
+    let mut links: HashMap<AccountId, Vec<LinkRow>> = HashMap::new();
+    for row in rows {
+        links.entry(row.client_id).or_default().push(row);
+    }
+    Ok(links)
+}
+
+fn is_manager(account: &AccountRow) -> bool {
+    crate::containers::service::is_manager(account.kind)
+}

@@ -1,0 +1,87 @@
+//! Writes what a batch changed in memory.
+
+use diesel::prelude::*;
+
+use super::World;
+use crate::batch::Tracked;
+use crate::context::Context;
+use crate::db::schema::{billing_events, commissions, containers, payments, refunds};
+use crate::db::{Conn, with_conn};
+use crate::error::Result;
+use crate::sub_accounts::links;
+use crate::{events, operator_requests};
+
+/// Rows of one insert statement: below the engines' limits on bound values, 36 columns each.
+const ROWS_PER_INSERT: usize = 500;
+
+impl World {
+    /// Writes all changes.
+    ///
+    /// # Errors
+    /// The database's own failure; a unique violation where another server applied the same ids meanwhile.
+    pub fn write(self, conn: &mut Conn, context: &Context) -> Result<()> {
+        insert_all(
+            conn,
+            &self.applied,
+            |conn, rows| with_conn!(conn, c => diesel::insert_into(billing_events::table).values(rows).execute(c)),
+        )?;
+        let (new_payments, changed_payments) = Tracked::split(self.payments.into_values());
+        insert_all(
+            conn,
+            &new_payments,
+            |conn, rows| with_conn!(conn, c => diesel::insert_into(payments::table).values(rows).execute(c)),
+        )?;
+        for row in changed_payments {
+            diesel::update(payments::table.find(row.id))
+                .set(payments::refunded_minor.eq(row.refunded_minor))
+                .execute(conn)?;
+        }
+        insert_all(
+            conn,
+            &self.new_refunds,
+            |conn, rows| with_conn!(conn, c => diesel::insert_into(refunds::table).values(rows).execute(c)),
+        )?;
+        let (mut new_commissions, changed_commissions) = Tracked::split(self.commissions.into_values());
+        new_commissions.sort_by_key(|row| row.id);
+        new_commissions.extend(self.new_adjustments);
+        insert_all(
+            conn,
+            &new_commissions,
+            |conn, rows| with_conn!(conn, c => diesel::insert_into(commissions::table).values(rows).execute(c)),
+        )?;
+        for row in changed_commissions {
+            diesel::update(commissions::table.find((row.account_id, row.id)))
+                .set((
+                    commissions::status.eq(row.status),
+                    commissions::reversed_minor.eq(row.reversed_minor),
+                    commissions::refund_adjusted_minor.eq(row.refund_adjusted_minor),
+                ))
+                .execute(conn)?;
+        }
+        let (_, changed_containers) = Tracked::split(self.containers.into_values());
+        for row in changed_containers {
+            diesel::update(containers::table.find(row.id)).set(&row).execute(conn)?;
+        }
+        for link in &self.switched_links {
+            links::store_billing(conn, context, link)?;
+        }
+        for (row, told) in &self.carried_out {
+            operator_requests::service::complete(conn, context, row, told)?;
+        }
+        self.journal.write(conn)?;
+        let program = self.programs.newest()?;
+        let mut portfolios: Vec<_> = self.portfolios.into_iter().collect();
+        portfolios.sort_by_key(|(id, _)| *id);
+        for (_, portfolio) in portfolios {
+            portfolio.write(conn, context, &program.config)?;
+        }
+        events::record_many(conn, context.now, &self.new_events)
+    }
+}
+
+fn insert_all<T>(conn: &mut Conn, rows: &[T], insert: impl Fn(&mut Conn, &[T]) -> QueryResult<usize>) -> Result<()> {
+    for chunk in rows.chunks(ROWS_PER_INSERT) {
+        insert(conn, chunk)?;
+    }
+    Ok(())
+}

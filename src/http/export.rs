@@ -1,0 +1,187 @@
+//! Exports: a list as a file, streamed page by page, so that memory does not grow with the list. Rows come in the list's
+//! order; what changes while an export runs may be in it or not.
+
+use std::future::Future;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::error::{Error, Result};
+
+/// Rows of one page.
+const PAGE_ROWS: i64 = 500;
+
+/// What spreadsheets take for the start of a formula.
+const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+crate::text_enum! {
+    /// The form of an export.
+    pub enum ExportFormat {
+        /// RFC 4180, with a line of column names.
+        Csv = "csv",
+        /// One JSON object per line.
+        Ndjson = "ndjson",
+    }
+}
+
+/// The parameter that every export has, beside the filters of its list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// The form of the export; `csv` when left out.
+    #[param(inline)]
+    pub format: Option<ExportFormat>,
+}
+
+/// A value in a CSV file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cell {
+    /// What people wrote: it is kept from being read as a formula.
+    Text(String),
+    /// Numbers, times, ids and words of the API, which stay as they are.
+    Plain(String),
+}
+
+impl Cell {
+    /// Text that may be missing.
+    #[must_use]
+    pub fn text(text: Option<&str>) -> Self {
+        Self::Text(text.unwrap_or_default().to_owned())
+    }
+
+    /// A value in its API form.
+    #[must_use]
+    pub fn plain(value: impl std::fmt::Display) -> Self {
+        Self::Plain(value.to_string())
+    }
+
+    fn written(self) -> String {
+        match self {
+            Self::Text(text) if text.starts_with(FORMULA_STARTS) => format!("'{text}"),
+            Self::Text(text) | Self::Plain(text) => text,
+        }
+    }
+}
+
+/// A row of an export. As NDJSON it is the resource that the list shows.
+pub trait ExportRow: Serialize {
+    /// The names of the CSV columns.
+    const COLUMNS: &'static [&'static str];
+
+    /// The values of the CSV columns, as many as there are names.
+    fn cells(&self) -> Vec<Cell>;
+}
+
+/// Answers an export named `name`. `fetch` gives up to so many rows behind a key, each with its key.
+///
+/// # Errors
+/// What the first page fails with; later the connection breaks off, so that nobody takes a part for the whole.
+pub async fn export<R, K, F, P>(query: &ExportQuery, name: &str, fetch: F) -> Result<HttpResponse>
+where
+    R: ExportRow + 'static,
+    K: Clone + 'static,
+    F: Fn(Option<K>, i64) -> P + 'static,
+    P: Future<Output = Result<Vec<(K, R)>>> + 'static,
+{
+    let format = query.format.unwrap_or(ExportFormat::Csv);
+    let (content_type, extension) = match format {
+        ExportFormat::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        ExportFormat::Ndjson => ("application/x-ndjson", "ndjson"),
+    };
+    let first = fetch(None, PAGE_ROWS).await?;
+    let header = Bytes::from(header::<R>(format)?);
+    let state = Some((first, header));
+    let pages = stream::try_unfold((state, fetch), move |(state, fetch)| async move {
+        let Some((rows, mut bytes)) = state else { return Ok(None) };
+        bytes = Bytes::from([bytes.to_vec(), body(format, &rows)?].concat());
+        let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE_ROWS);
+        let next = match rows.last().filter(|_| is_full) {
+            Some((key, _)) => Some((fetch(Some(key.clone()), PAGE_ROWS).await.inspect_err(log_failure)?, Bytes::new())),
+            None => None,
+        };
+        Ok::<_, Error>(Some((bytes, (next, fetch))))
+    });
+    let disposition = format!("attachment; filename=\"{name}.{extension}\"");
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, content_type))
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .streaming(pages))
+}
+
+fn log_failure(error: &Error) {
+    log::error!("an export breaks off: {error}");
+}
+
+fn header<R: ExportRow>(format: ExportFormat) -> Result<Vec<u8>> {
+    match format {
+        ExportFormat::Csv => csv(std::iter::once(R::COLUMNS.iter().map(|name| (*name).to_owned()).collect())),
+        ExportFormat::Ndjson => Ok(Vec::new()),
+    }
+}
+
+fn body<R: ExportRow, K>(format: ExportFormat, rows: &[(K, R)]) -> Result<Vec<u8>> {
+    match format {
+        ExportFormat::Csv => csv(rows.iter().map(|(_, row)| row.cells().into_iter().map(Cell::written).collect())),
+        ExportFormat::Ndjson => {
+            let mut bytes = Vec::new();
+            for (_, row) in rows {
+                serde_json::to_writer(&mut bytes, row).map_err(Error::internal)?;
+                bytes.push(b'\n');
+            }
+            Ok(bytes)
+        }
+    }
+}
+
+fn csv(records: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    for record in records {
+        writer.write_record(record).map_err(Error::internal)?;
+    }
+    writer.into_inner().map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Row(&'static str, i64);
+
+    impl ExportRow for Row {
+        const COLUMNS: &'static [&'static str] = &["name", "amount"];
+
+        fn cells(&self) -> Vec<Cell> {
+            vec![Cell::text(Some(self.0)), Cell::plain(self.1)]
+        }
+    }
+
+    fn as_csv(rows: &[((), Row)]) -> String {
+        String::from_utf8([header::<Row>(ExportFormat::Csv).unwrap(), body(ExportFormat::Csv, rows).unwrap()].concat())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_text_is_never_a_formula_and_a_number_stays_one() {
+        for start in ["=1+1", "+1", "-1", "@SUM", "\tx"] {
+            let name: &'static str = Box::leak(start.to_owned().into_boxed_str());
+            assert_eq!(as_csv(&[((), Row(name, -7))]), format!("name,amount\r\n'{start},-7\r\n"));
+        }
+    }
+
+    #[test]
+    fn commas_quotes_and_line_ends_are_quoted() {
+        assert_eq!(as_csv(&[((), Row("a \"b\", c\nd", 1))]), "name,amount\r\n\"a \"\"b\"\", c\nd\",1\r\n");
+        assert_eq!(as_csv(&[((), Row("\rx", 1))]), "name,amount\r\n\"'\rx\",1\r\n");
+    }
+
+    #[test]
+    fn ndjson_has_one_value_a_line() {
+        let lines = body(ExportFormat::Ndjson, &[((), Row("a\nb", 1)), ((), Row("c", 2))]).unwrap();
+        assert_eq!(String::from_utf8(lines).unwrap(), "[\"a\\nb\",1]\n[\"c\",2]\n");
+    }
+}

@@ -1,0 +1,250 @@
+//! What the letters say. Pure: no database, no transport.
+
+use serde::{Deserialize, Serialize};
+
+use crate::html;
+use crate::id::AccessRequestId;
+
+crate::text_enum! {
+    /// What a token for setting a password is given for.
+    pub enum TokenKind {
+        /// The user asked, having forgotten the old one: good for an hour *(our default)*.
+        Reset = "reset",
+        /// Somebody made the login for the user: good for 7 days.
+        Invitation = "invitation",
+    }
+}
+
+/// A letter as its facts: what the outbox keeps. Names are as they were when it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Letter {
+    /// To somebody who may have a login: a link to set a new password.
+    PasswordReset,
+    /// To a client whose account a manager made: a link to set the password.
+    ClientInvitation {
+        /// Name and address of the manager.
+        manager: String,
+    },
+    /// To a new member of a team: a link to set the password.
+    MemberInvitation {
+        /// Name and address of the account.
+        team: String,
+    },
+    /// To the owner of an agency that a client made of itself: a link to set the password.
+    AgencyInvitation {
+        /// Name and address of the client.
+        client: String,
+    },
+    /// To a client whose account a manager made, without an invitation.
+    AccountCreated {
+        /// Name and address of the manager.
+        manager: String,
+    },
+    /// To a client that has a manager now.
+    Linked {
+        /// Name and address of the manager.
+        manager: String,
+        /// Whether it may change the account.
+        has_access: bool,
+    },
+    /// To a client that has no manager any more.
+    Detached {
+        /// Name and address of the manager.
+        manager: String,
+    },
+    /// To a client whose manager asks for access.
+    AccessRequested {
+        /// Name and address of the manager.
+        manager: String,
+        /// To be answered.
+        request_id: AccessRequestId,
+    },
+    /// To somebody who may have an account: an agency or partner wants to manage it.
+    LinkRequested {
+        /// Name and address of the manager.
+        manager: String,
+        /// To be answered.
+        request_id: AccessRequestId,
+    },
+}
+
+/// What a letter says, before it has a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Subject line.
+    pub subject: String,
+    /// Before the link.
+    pub opening: Vec<String>,
+    /// Label and address.
+    pub link: Option<(&'static str, String)>,
+    /// Behind the link.
+    pub closing: Vec<String>,
+}
+
+impl Letter {
+    /// Which token the letter's link carries, if it does.
+    #[must_use]
+    pub const fn token_kind(&self) -> Option<TokenKind> {
+        match self {
+            Self::PasswordReset => Some(TokenKind::Reset),
+            Self::ClientInvitation { .. } | Self::MemberInvitation { .. } | Self::AgencyInvitation { .. } => {
+                Some(TokenKind::Invitation)
+            }
+            _ => None,
+        }
+    }
+
+    /// What the letter says; `token` goes into its link where it has a [`Letter::token_kind`].
+    #[must_use]
+    pub fn content(&self, public_url: &str, token: Option<&str>) -> Content {
+        let token = token.unwrap_or_default();
+        let invitation = || Some(("Set your password", format!("{public_url}/invitation?token={token}")));
+        match self {
+            Self::PasswordReset => Content {
+                subject: "Set a new password".to_owned(),
+                opening: vec![
+                    "You can set a new password for your login. The link works once, within an hour:".to_owned(),
+                ],
+                link: Some(("Set a new password", format!("{public_url}/password-reset?token={token}"))),
+                closing: vec!["If you did not ask for it, do nothing: your password stays as it is.".to_owned()],
+            },
+            Self::ClientInvitation { manager } => Content {
+                subject: format!("{manager} invites you"),
+                opening: vec![
+                    format!("{manager} made an account for you and manages it."),
+                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
+                ],
+                link: invitation(),
+                closing: vec![yours_to_decide()],
+            },
+            Self::MemberInvitation { team } => Content {
+                subject: format!("{team} invites you to its team"),
+                opening: vec![
+                    format!("{team} made a login for you."),
+                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
+                ],
+                link: invitation(),
+                closing: Vec::new(),
+            },
+            Self::AgencyInvitation { client } => Content {
+                subject: "Your agency account".to_owned(),
+                opening: vec![
+                    format!("{client} made an agency account, and you are its owner."),
+                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
+                ],
+                link: invitation(),
+                closing: Vec::new(),
+            },
+            Self::AccountCreated { manager } => Content {
+                subject: format!("{manager} made an account for you"),
+                opening: vec![
+                    format!("{manager} made an account for you and manages it."),
+                    "To sign in yourself, ask for a new password with this e-mail address.".to_owned(),
+                ],
+                link: None,
+                closing: vec![yours_to_decide()],
+            },
+            Self::Linked { manager, has_access } => Content {
+                subject: format!("{manager} manages your account now"),
+                opening: vec![
+                    format!("{manager} manages your account now and sees its containers."),
+                    access(*has_access),
+                ],
+                link: None,
+                closing: vec![yours_to_decide()],
+            },
+            Self::Detached { manager } => Content {
+                subject: format!("{manager} no longer manages your account"),
+                opening: vec![format!("{manager} no longer manages your account, and sees nothing of it any more.")],
+                link: None,
+                closing: Vec::new(),
+            },
+            Self::AccessRequested { manager, request_id } => Content {
+                subject: format!("{manager} asks for access to your account"),
+                opening: vec![
+                    format!(
+                        "{manager} manages your account and asks for access: to change its containers and to act for you."
+                    ),
+                    format!("Approve or decline the request {request_id}:"),
+                ],
+                link: Some(("See the request", format!("{public_url}/access-requests?request={request_id}"))),
+                closing: vec!["You can take access back at any time.".to_owned()],
+            },
+            Self::LinkRequested { manager, request_id } => Content {
+                subject: format!("{manager} wants to manage your account"),
+                opening: vec![
+                    format!("{manager} wants to manage your account: to see its containers, and to ask for access."),
+                    format!("Approve or decline the request {request_id}:"),
+                ],
+                link: Some(("See the request", format!("{public_url}/access-requests?request={request_id}"))),
+                closing: vec!["If you do not know who that is, decline or do nothing.".to_owned()],
+            },
+        }
+    }
+}
+
+fn yours_to_decide() -> String {
+    "You can take access back, or part from your manager, at any time.".to_owned()
+}
+
+fn access(is_granted: bool) -> String {
+    let text = if is_granted {
+        "It may change them and act for you."
+    } else {
+        "It cannot change them unless you grant access."
+    };
+    text.to_owned()
+}
+
+impl Content {
+    /// The letter as plain text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let link = self.link.iter().map(|(_, url)| url);
+        let paragraphs: Vec<&str> = self.opening.iter().chain(link).chain(&self.closing).map(String::as_str).collect();
+        paragraphs.join("\n\n") + "\n"
+    }
+
+    /// The letter as HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let paragraph = |text: &String| format!("<p>{}</p>\n", html::escape(text));
+        let link = self.link.iter().map(|(label, url)| {
+            let url = html::escape(url);
+            format!("<p>\n<a href=\"{url}\">\n{label}</a>\n</p>\n")
+        });
+        let opening = self.opening.iter().map(paragraph);
+        let body: String = opening.chain(link).chain(self.closing.iter().map(paragraph)).collect();
+        format!("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<body>\n{body}</body>\n</html>\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_stands_on_its_own_line_and_carries_the_token() {
+        let content = Letter::PasswordReset.content("https://api.example.com", Some("s3cret"));
+        let link = "https://api.example.com/password-reset?token=s3cret";
+        assert!(content.text().lines().any(|line| line == link), "{}", content.text());
+        assert!(content.html().contains(&format!("<a href=\"{link}\">")), "{}", content.html());
+    }
+
+    #[test]
+    fn names_are_text_and_no_html() {
+        let letter = Letter::Detached { manager: "<b>Ärcher & Söhne".to_owned() };
+        let content = letter.content("https://api.example.com", None);
+        assert!(content.subject.starts_with("<b>Ärcher & Söhne "));
+        assert!(content.html().contains("<p>&lt;b&gt;Ärcher &amp; Söhne "), "{}", content.html());
+    }
+
+    #[test]
+    fn the_outbox_keeps_letters_as_json() {
+        let letter = Letter::Linked { manager: "Archer".to_owned(), has_access: true };
+        let json = serde_json::to_string(&letter).unwrap();
+        assert_eq!(json, r#"{"kind":"linked","manager":"Archer","hasAccess":true}"#);
+        assert_eq!(serde_json::from_str::<Letter>(&json).unwrap(), letter);
+    }
+}

@@ -1,0 +1,156 @@
+//! The outbox: letters that wait for delivery. Any number of servers deliver from it; a row is one server's from a claim
+//! until the claim's lease ends.
+
+use diesel::prelude::*;
+
+use super::Letter;
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::db::Conn;
+use crate::db::schema::mails;
+use crate::error::{Error, Result};
+use crate::id::{MailId, UserId};
+
+/// Attempts before a letter is abandoned: about half a day after the first.
+const MAX_ATTEMPTS: i32 = 20;
+/// Seconds before the second attempt; each further wait is twice as long, up to the longest.
+const FIRST_WAIT_S: i64 = 5;
+const LONGEST_WAIT_S: i64 = 3_600;
+
+/// To whom a letter goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient {
+    /// A user, at its address when the letter is delivered.
+    User(UserId),
+    /// Whoever has this e-mail address; nobody, perhaps, and then the letter is dropped.
+    Email(String),
+}
+
+/// A letter that waits.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = mails)]
+pub struct MailRow {
+    /// Its id.
+    pub id: MailId,
+    /// The recipient, where it is known to be a user.
+    pub user_id: Option<UserId>,
+    /// The recipient's e-mail address, where it is not.
+    pub email: Option<String>,
+    /// [`Letter`] as JSON.
+    pub letter: String,
+    /// Claims so far.
+    pub attempts: i32,
+    /// When it may be claimed, by the machine's clock.
+    pub next_attempt_at: Timestamp,
+    /// When it was written, in the domain's time.
+    pub created_at: Timestamp,
+}
+
+impl MailRow {
+    /// The letter.
+    ///
+    /// # Errors
+    /// JSON that is no letter.
+    pub fn letter(&self) -> Result<Letter> {
+        serde_json::from_str(&self.letter).map_err(Error::internal)
+    }
+}
+
+/// Puts a letter into the outbox; it leaves after the commit.
+///
+/// # Errors
+/// The database's failure.
+pub fn enqueue(conn: &mut Conn, context: &Context, to: Recipient, letter: &Letter) -> Result<()> {
+    let (user_id, email) = match to {
+        Recipient::User(id) => (Some(id), None),
+        Recipient::Email(email) => (None, Some(email)),
+    };
+    let row = MailRow {
+        id: MailId::new(context.now),
+        user_id,
+        email,
+        letter: serde_json::to_string(letter).map_err(Error::internal)?,
+        attempts: 0,
+        next_attempt_at: Timestamp::machine(),
+        created_at: context.now,
+    };
+    diesel::insert_into(mails::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Up to `limit` letters that may be claimed, the longest due first.
+///
+/// # Errors
+/// The database's failure.
+pub fn due(conn: &mut Conn, limit: i64) -> Result<Vec<MailRow>> {
+    Ok(mails::table
+        .filter(mails::next_attempt_at.le(Timestamp::machine()))
+        .order((mails::next_attempt_at, mails::id))
+        .limit(limit)
+        .select(MailRow::as_select())
+        .load(conn)?)
+}
+
+/// Claims a letter for so many seconds; false where somebody else did since it was read.
+///
+/// # Errors
+/// The database's failure.
+pub fn claim(conn: &mut Conn, row: &MailRow, lease_s: i64) -> Result<bool> {
+    let unchanged = mails::table.find(row.id).filter(mails::attempts.eq(row.attempts));
+    let changes =
+        (mails::attempts.eq(row.attempts + 1), mails::next_attempt_at.eq(Timestamp::machine().plus_seconds(lease_s)));
+    Ok(diesel::update(unchanged).set(changes).execute(conn)? == 1)
+}
+
+/// Takes a letter out: it is delivered, or nobody is to get it.
+///
+/// # Errors
+/// The database's failure.
+pub fn remove(conn: &mut Conn, id: MailId) -> Result<()> {
+    diesel::delete(mails::table.find(id)).execute(conn)?;
+    Ok(())
+}
+
+/// Takes every letter out, unsent.
+///
+/// # Errors
+/// The database's failure.
+pub fn clear(conn: &mut Conn) -> Result<()> {
+    diesel::delete(mails::table).execute(conn)?;
+    Ok(())
+}
+
+/// Lets a letter wait after an attempt that failed, each time for longer; false where it is abandoned instead. `row` is as
+/// it was before the claim.
+///
+/// # Errors
+/// The database's failure.
+pub fn postpone(conn: &mut Conn, row: &MailRow) -> Result<bool> {
+    let attempts = row.attempts + 1;
+    if attempts >= MAX_ATTEMPTS {
+        remove(conn, row.id)?;
+        return Ok(false);
+    }
+    let claimed = mails::table.find(row.id).filter(mails::attempts.eq(attempts));
+    let next = Timestamp::machine().plus_seconds(wait_s(attempts));
+    diesel::update(claimed).set(mails::next_attempt_at.eq(next)).execute(conn)?;
+    Ok(true)
+}
+
+fn wait_s(attempts: i32) -> i64 {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(20);
+    (FIRST_WAIT_S << doublings).min(LONGEST_WAIT_S)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_an_hour() {
+        assert_eq!([1, 2, 3, 4].map(wait_s), [5, 10, 20, 40]);
+        assert_eq!([11, 20, i32::MAX].map(wait_s), [3_600; 3]);
+        let all: i64 = (1..MAX_ATTEMPTS).map(wait_s).sum();
+        assert!((8..16).contains(&(all / 3_600)), "{all}");
+    }
+}

@@ -1,0 +1,81 @@
+//! The operator's operations on the program.
+
+use actix_web::http::header::ETAG;
+use actix_web::{HttpRequest, HttpResponse, get, put};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::update::{self, SentProgram};
+use super::{Program, service};
+use crate::app::App;
+use crate::auth::principal::{Operator, OperatorProgram};
+use crate::error::Result;
+use crate::http::{Body, IfMatch, Listing, Page, conditional, etag, list_type};
+
+list_type!(ProgramVersionList, Program, "A page of the program's versions, newest first.");
+
+/// Registers the operations.
+pub fn operator_routes(config: &mut ServiceConfig) {
+    config.service(
+        utoipa_actix_web::scope("/v3/operator/program")
+            .service(list_program_versions)
+            .service(get_operator_program)
+            .service(replace_program),
+    );
+}
+
+/// The program, to be changed.
+///
+/// The version in force, with the `ETag` that a change has to name.
+#[utoipa::path(
+    tag = "Operator: program",
+    operation_id = "getOperatorProgram",
+    responses((status = 200, description = "The version in force", body = Program)),
+    extensions(("x-conditional" = json!("read"))),
+    security(("apiKey" = ["operator:program"]))
+)]
+#[get("")]
+async fn get_operator_program(_who: Operator<OperatorProgram>, app: App, request: HttpRequest) -> Result<HttpResponse> {
+    let program = app.db.read(service::current).await?;
+    conditional(&request, &program)
+}
+
+/// Change the program.
+///
+/// The whole configuration, checked as a whole, becomes a new version, in force at once: for payments made from now on, and
+/// for every manager's monthly and referral value. Commissions made before stay as they are. `version`, `author` and
+/// `createdAt` may be sent back as they were read; they are ignored. An unchanged configuration makes no new version.
+#[utoipa::path(
+    tag = "Operator: program",
+    operation_id = "replaceProgram",
+    request_body = Program,
+    responses((status = 200, description = "The version in force", body = Program)),
+    extensions(("x-conditional" = json!("changeRequired"))),
+    security(("apiKey" = ["operator:program"]))
+)]
+#[put("")]
+async fn replace_program(
+    who: Operator<OperatorProgram>,
+    app: App,
+    condition: IfMatch,
+    body: Body<SentProgram>,
+) -> Result<HttpResponse> {
+    let effect = move |conn: &mut _, context: &_, sent: &_| update::replace(conn, context, &condition, sent);
+    let program = app.write(who.principal(), body, effect).await?;
+    Ok(HttpResponse::Ok().insert_header((ETAG, etag(&program)?)).json(program))
+}
+
+/// The program's versions.
+///
+/// Each with its author and the time from which on it was in force; version 1 is in force since ever.
+#[utoipa::path(
+    tag = "Operator: program",
+    operation_id = "listProgramVersions",
+    responses((status = 200, description = "A page of versions", body = ProgramVersionList)),
+    security(("apiKey" = ["operator:program"]))
+)]
+#[get("/versions")]
+async fn list_program_versions(_who: Operator<OperatorProgram>, app: App, page: Page) -> Result<Listing<Program>> {
+    let wanted = page.clone();
+    let rows = app.db.read(move |conn| service::list(conn, &wanted)).await?;
+    Ok(page.listing(rows, |program| program.version))
+}

@@ -1,0 +1,151 @@
+//! A new version of the program: checked as a whole, in force at once for what happens from now on, with all managers'
+//! values recalculated. Nothing that was made under an older version changes, and no level by itself: it rises with the
+//! next billing event, link or unlink.
+
+use diesel::prelude::*;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use validator::{Validate, ValidationErrors};
+
+use super::service::{self, VersionRow};
+use super::{Program, ProgramConfig, rules};
+use crate::accounts::{self, AccountKind};
+use crate::context::Context;
+use crate::db::schema::{accounts as accounts_table, containers, ledger_balances, program_versions};
+use crate::db::{Conn, is_unique_violation};
+use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::http::{IfMatch, json};
+use crate::id::{AccountId, Resource};
+use crate::money::Currency;
+use crate::partners::{Terms, portfolio};
+use crate::{audit, containers::Product};
+
+/// What the server adds to a configuration; a client may send it back as it got it.
+const READ_ONLY: [&str; 3] = ["version", "author", "createdAt"];
+
+/// Managers whose values are recalculated between two looks for more.
+const MANAGERS_PER_PAGE: usize = 500;
+
+/// A configuration as it was sent, with or without what the server adds to it.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct SentProgram(Map<String, Value>);
+
+impl Validate for SentProgram {
+    fn validate(&self) -> Result<(), ValidationErrors> {
+        Ok(())
+    }
+}
+
+impl SentProgram {
+    /// The configuration in it.
+    ///
+    /// # Errors
+    /// 422 for a wrong shape.
+    pub fn config(&self) -> Result<ProgramConfig> {
+        let fields = self.0.iter().filter(|(name, _)| !READ_ONLY.contains(&name.as_str()));
+        let fields: Map<String, Value> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        Ok(json::of_shape(Value::Object(fields))?)
+    }
+}
+
+/// Puts what was sent in force; the same one as before makes no new version.
+///
+/// # Errors
+/// 428 `preconditionRequired` and 412 `preconditionFailed`, also when another change was faster; 422 with every broken rule.
+pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &SentProgram) -> Result<Program> {
+    let current = service::current(conn)?;
+    condition.demand(&current)?;
+    let config = &sent.config()?;
+    let mut violations = rules::violations(config);
+    violations.extend(plans_in_use(conn, &current.config, config)?);
+    violations.extend(currencies_in_use(conn, &current.config, config)?);
+    if !violations.is_empty() {
+        return Err(Problem::validation(violations).into());
+    }
+    if *config == current.config {
+        return Ok(current);
+    }
+    let row = VersionRow {
+        version: current.version + 1,
+        config: serde_json::to_string(config).map_err(Error::internal)?,
+        author: context.actor.id.clone(),
+        created_at: context.now.max(current.created_at),
+    };
+    // Of two changes at once, the second waits here for the first, and finds its number taken.
+    diesel::insert_into(program_versions::table).values(&row).execute(conn).map_err(
+        |error| match is_unique_violation(&error, "program_versions.version") {
+            true => Error::refused(Code::PreconditionFailed, "the program was changed meanwhile"),
+            false => error.into(),
+        },
+    )?;
+    revalue_all(conn, context, config)?;
+    let version = Resource { kind: "programVersion", id: row.version.to_string() };
+    audit::record(conn, context, None, "program.changed", version, Some(json!({"version": row.version})))?;
+    service::parse(row)
+}
+
+/// Plans that would go although containers have them.
+fn plans_in_use(conn: &mut Conn, before: &ProgramConfig, after: &ProgramConfig) -> Result<Vec<Violation>> {
+    let removed = before.plans.iter().filter(|plan| after.plan(plan.product, &plan.plan).is_none());
+    let mut violations = Vec::new();
+    for plan in removed {
+        let users = containers::table
+            .filter(containers::product.eq(plan.product))
+            .filter(containers::plan.eq(&plan.plan))
+            .filter(containers::deleted_at.is_null());
+        if diesel::select(diesel::dsl::exists(users)).get_result(conn)? {
+            violations.push(in_use("/plans", plan.product, &plan.plan));
+        }
+    }
+    Ok(violations)
+}
+
+fn in_use(pointer: &str, product: Product, plan: &str) -> Violation {
+    Violation::at(pointer, "inUse", format!("must hold the plan {plan} of {product}: containers have it"))
+}
+
+/// Currencies that would go although containers are priced in them or balances are open.
+fn currencies_in_use(conn: &mut Conn, before: &ProgramConfig, after: &ProgramConfig) -> Result<Vec<Violation>> {
+    let removed = before.currencies.iter().map(|terms| terms.currency);
+    let mut violations = Vec::new();
+    for currency in removed.filter(|currency| after.currency_terms(*currency).is_none()) {
+        if is_in_use(conn, currency)? {
+            let detail = format!("must hold {currency}: containers are priced in it, or balances are open");
+            violations.push(Violation::at("/currencies", "inUse", detail));
+        }
+    }
+    Ok(violations)
+}
+
+fn is_in_use(conn: &mut Conn, currency: Currency) -> Result<bool> {
+    let priced = containers::table
+        .filter(containers::currency.eq(currency))
+        .filter(containers::price_minor.gt(0))
+        .filter(containers::deleted_at.is_null());
+    let open = ledger_balances::table.filter(ledger_balances::currency.eq(currency)).filter(
+        ledger_balances::in_review_minor
+            .ne(0)
+            .or(ledger_balances::ready_minor.ne(0))
+            .or(ledger_balances::in_payout_minor.ne(0)),
+    );
+    Ok(diesel::select(diesel::dsl::exists(priced)).get_result(conn)?
+        || diesel::select(diesel::dsl::exists(open)).get_result(conn)?)
+}
+
+/// Values every manager's paid containers by the new rates, under the locks of their accounts in the order of their ids.
+fn revalue_all(conn: &mut Conn, context: &Context, config: &ProgramConfig) -> Result<()> {
+    let managers: Vec<AccountId> = accounts_table::table
+        .filter(accounts_table::kind.eq_any([AccountKind::Agency, AccountKind::Partner]))
+        .order(accounts_table::id)
+        .select(accounts_table::id)
+        .load(conn)?;
+    for page in managers.chunks(MANAGERS_PER_PAGE) {
+        accounts::lock(conn, page)?;
+        let terms = Terms::load(conn, page)?;
+        for (account_id, terms) in terms {
+            portfolio::revalue(conn, context.now, account_id, &terms, config)?;
+        }
+    }
+    Ok(())
+}

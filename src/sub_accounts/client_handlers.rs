@@ -1,0 +1,236 @@
+//! The client's side: its manager, what that manager may do, and what managers ask for. And the client that makes itself an
+//! agency.
+
+use actix_web::{HttpResponse, delete, get, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use validator::Validate;
+
+use super::models::{Access, Billing, Origin};
+use super::requests::{self, AccessRequest, ManagerContact, RequestStatus};
+use super::{access, links, service};
+use crate::accounts::models::Account;
+use crate::app::App;
+use crate::auth::principal::{AccountRead, Owner, Standard};
+use crate::clock::Timestamp;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::http::{Body, Command, Filter, Listing, NoFields, OneOf, Reply, list_type, trimmed};
+use crate::id::{AccessRequestId, AccountId};
+
+list_type!(AccessRequestList, AccessRequest, "A page of requests to the client, newest first.");
+
+/// Registers the client's operations, but for those within `/v3/account`.
+pub fn client_routes(config: &mut ServiceConfig) {
+    config
+        .service(
+            utoipa_actix_web::scope("/v3/access-requests")
+                .service(list_access_requests)
+                .service(approve_access_request)
+                .service(decline_access_request),
+        )
+        .service(
+            utoipa_actix_web::scope("/v3/manager").service(get_manager).service(leave_manager).service(revoke_access),
+        );
+}
+
+/// Registers the operation within `/v3/account`.
+pub fn account_routes(config: &mut ServiceConfig) {
+    config.service(create_agency);
+}
+
+/// The agency or partner that manages the account.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Manager {
+    /// Who it is.
+    #[serde(flatten)]
+    pub contact: ManagerContact,
+    /// How the account came to it.
+    pub origin: Origin,
+    /// Whether it may change the account's containers and act for it.
+    pub access: Access,
+    /// Who pays for the containers.
+    pub billing: Billing,
+    /// Since when it manages the account.
+    pub linked_at: Timestamp,
+}
+
+/// The owner of a new agency.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CreateAgency {
+    /// E-mail address of the agency's owner; no user may have it yet. It gets an invitation.
+    #[serde(deserialize_with = "trimmed")]
+    #[validate(custom(function = "crate::accounts::models::validate_email"))]
+    #[schema(format = "email", max_length = 254, example = "agency@example.com")]
+    pub email: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AccessRequestQuery {
+    /// Only requests with one of these statuses, separated by commas.
+    #[param(value_type = Option<Vec<RequestStatus>>, style = Form, explode = false)]
+    status: Option<OneOf<RequestStatus>>,
+}
+
+/// List access requests.
+///
+/// What agencies and partners ask for: access to the account, or to manage it.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "listAccessRequests",
+    params(AccessRequestQuery),
+    responses((status = 200, description = "A page of requests", body = AccessRequestList)),
+    security(("session" = ["owner"]))
+)]
+#[get("")]
+async fn list_access_requests(
+    who: Standard<Owner>,
+    app: App,
+    query: Filter<AccessRequestQuery>,
+) -> Result<Listing<AccessRequest>> {
+    let Filter { filter, page } = query;
+    let (client_id, wanted) = (who.account_id()?, page.clone());
+    let statuses = filter.status.map(|list| list.0).unwrap_or_default();
+    let rows = app.db.read(move |conn| requests::list(conn, client_id, &statuses, &wanted)).await?;
+    Ok(page.listing(rows, |request| request.id))
+}
+
+/// Approve an access request.
+///
+/// The manager may change the account's containers and act for it from now on; of a request to manage the account: it
+/// becomes the account's manager, without access.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "approveAccessRequest",
+    params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
+    request_body = NoFields,
+    responses((status = 200, description = "The request", body = AccessRequest)),
+    security(("session" = ["owner"]))
+)]
+#[post("/{requestId}/approve")]
+async fn approve_access_request(
+    who: Standard<Owner>,
+    app: App,
+    id: web::Path<AccessRequestId>,
+    command: Command<NoFields>,
+) -> Result<HttpResponse> {
+    let client_id = who.account_id()?;
+    app.execute(who.principal(), command, move |conn, context, _| {
+        Reply::ok(&access::approve(conn, context, client_id, *id)?)
+    })
+    .await
+}
+
+/// Decline an access request.
+///
+/// The manager can ask again after 24 hours.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "declineAccessRequest",
+    params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
+    request_body = NoFields,
+    responses((status = 200, description = "The request", body = AccessRequest)),
+    security(("session" = ["owner"]))
+)]
+#[post("/{requestId}/decline")]
+async fn decline_access_request(
+    who: Standard<Owner>,
+    app: App,
+    id: web::Path<AccessRequestId>,
+    command: Command<NoFields>,
+) -> Result<HttpResponse> {
+    let client_id = who.account_id()?;
+    app.execute(who.principal(), command, move |conn, context, _| {
+        Reply::ok(&access::decline(conn, context, client_id, *id)?)
+    })
+    .await
+}
+
+/// Get the manager.
+///
+/// The agency or partner that manages the account, and what it may do; 404 without one.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "getManager",
+    responses((status = 200, description = "The manager", body = Manager)),
+    security(("apiKey" = ["account:read"]))
+)]
+#[get("")]
+async fn get_manager(who: Standard<AccountRead>, app: App) -> Result<web::Json<Manager>> {
+    let client_id = who.account_id()?;
+    app.db.snapshot(move |conn| find_manager(conn, client_id)).await.map(web::Json)
+}
+
+/// Part from the manager.
+///
+/// It sees nothing of the account any more, and earns nothing from later payments.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "deleteManager",
+    responses((status = 204, description = "The account is on its own")),
+    security(("session" = ["owner"]))
+)]
+#[delete("")]
+async fn leave_manager(who: Standard<Owner>, app: App, body: Body<NoFields>) -> Result<HttpResponse> {
+    let client_id = who.account_id()?;
+    let effect = move |conn: &mut _, context: &_, _: &_| {
+        links::current(conn, client_id)?.ok_or_else(Error::not_found)?;
+        links::detach(conn, context, client_id)
+    };
+    app.write(who.principal(), body, effect).await?;
+    app.authenticator.forget();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Take access back.
+///
+/// Ends at once what the manager does as the account. It still sees the account and its containers, and can ask for access
+/// again after 24 hours.
+#[utoipa::path(
+    tag = "Manager",
+    operation_id = "revokeAccess",
+    responses((status = 204, description = "The manager has no access any more")),
+    security(("session" = ["owner"]))
+)]
+#[delete("/access")]
+async fn revoke_access(who: Standard<Owner>, app: App, body: Body<NoFields>) -> Result<HttpResponse> {
+    let client_id = who.account_id()?;
+    let effect = move |conn: &mut _, context: &_, _: &_| access::revoke(conn, context, client_id);
+    app.write(who.principal(), body, effect).await?;
+    app.authenticator.forget();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Become an agency.
+///
+/// Makes a new agency account, whose owner gets an invitation by mail. This account stays a client and, if it has no
+/// manager, becomes the agency's sub-account at once, with access granted.
+#[utoipa::path(
+    tag = "Account",
+    operation_id = "createAgency",
+    request_body = CreateAgency,
+    responses((status = 201, description = "The new agency account", body = Account)),
+    security(("session" = ["owner"]))
+)]
+#[post("/agency")]
+async fn create_agency(who: Standard<Owner>, app: App, command: Command<CreateAgency>) -> Result<HttpResponse> {
+    let client_id = who.account_id()?;
+    let permit = app.limits.clients.permit(client_id);
+    app.execute(who.principal(), command, move |conn, context, input| {
+        permit.spend()?;
+        let agency = service::convert(conn, context, client_id, &input.email)?;
+        Reply::created("/v3/account".to_owned(), &Account::from(agency))
+    })
+    .await
+}
+
+fn find_manager(conn: &mut Conn, client_id: AccountId) -> Result<Manager> {
+    let link = links::current(conn, client_id)?.ok_or_else(Error::not_found)?;
+    let contact = crate::accounts::service::find(conn, link.account_id)?.into();
+    let (origin, access, billing, linked_at) = (link.origin, link.access, link.billing, link.linked_at);
+    Ok(Manager { contact, origin, access, billing, linked_at })
+}
