@@ -151,7 +151,7 @@ fn prepare(conn: &mut Conn, row: &MailRow, lease_s: i64, public_url: &str) -> Re
         (None, None) => None,
     };
     let request_id = match &letter {
-        Letter::LinkRequested { request_id, .. } | Letter::AccessRequested { request_id, .. } => Some(*request_id),
+        Letter::LinkRequested { request_id, .. } => Some(*request_id),
         _ => None,
     };
     if let Some(request_id) = request_id

@@ -75,11 +75,12 @@ pub fn holder(conn: &mut Conn, now: Timestamp, token: &str) -> Result<UserRow> {
 /// 422 `invalidToken`; the database's failure.
 pub fn redeem(conn: &mut Conn, context: &Context, user: &UserRow, token: &str, new_hash: &str) -> Result<()> {
     service::lock_one(conn, user.account_id)?;
-    let used = password_tokens::table
+    let token_row = password_tokens::table
         .find(user.id)
         .filter(password_tokens::hash.eq(crypto::sha256(token.as_bytes()).to_vec()))
         .filter(password_tokens::expires_at.gt(context.now));
-    let kind: Option<TokenKind> = diesel::delete(used).returning(password_tokens::kind).get_result(conn).optional()?;
+    let kind: Option<TokenKind> =
+        diesel::delete(token_row).returning(password_tokens::kind).get_result(conn).optional()?;
     let kind = kind.ok_or_else(invalid)?;
     sessions::set_password(conn, user.id, new_hash)?;
     let actor = Actor { kind: ActorKind::User, id: user.id.to_string(), acting_account: None };

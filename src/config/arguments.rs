@@ -59,7 +59,8 @@ pub struct Arguments {
     )]
     encryption_key: Option<Secret>,
 
-    /// The SMTP server that takes the mails: smtp://… or smtps://… [default: none, mails are written to --mail-dir]
+    /// The SMTP server that takes the mails: `smtp://…`, with STARTTLS `smtp://…?tls=required`, or `smtps://…`
+    /// [default: none, mails are written to --mail-dir]
     #[arg(long, global = true, env = "STAPE_SMTP_URL", value_name = "STAPE_SMTP_URL", hide_env_values = true)]
     smtp_url: Option<Secret>,
 

@@ -99,7 +99,8 @@ impl Letter {
     #[must_use]
     pub fn content(&self, public_url: &str, token: Option<&str>) -> Content {
         let token = token.unwrap_or_default();
-        let invitation = || Some(("Set your password", format!("{public_url}/invitation?token={token}")));
+        let invitation = || format!("{public_url}/invitation?token={token}");
+        let answer = |id: &AccessRequestId| format!("{public_url}/access-requests?request={id}");
         match self {
             Self::PasswordReset => Content {
                 subject: "Set a new password".to_owned(),
@@ -109,78 +110,72 @@ impl Letter {
                 link: Some(("Set a new password", format!("{public_url}/password-reset?token={token}"))),
                 closing: vec!["If you did not ask for it, do nothing: your password stays as it is.".to_owned()],
             },
-            Self::ClientInvitation { manager } => Content {
-                subject: format!("{manager} invites you"),
-                opening: vec![
-                    format!("{manager} made an account for you and manages it."),
-                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
-                ],
-                link: invitation(),
-                closing: vec![yours_to_decide()],
-            },
-            Self::MemberInvitation { team } => Content {
-                subject: format!("{team} invites you to its team"),
-                opening: vec![
-                    format!("{team} made a login for you."),
-                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
-                ],
-                link: invitation(),
-                closing: Vec::new(),
-            },
-            Self::AgencyInvitation { client } => Content {
-                subject: "Your agency account".to_owned(),
-                opening: vec![
-                    format!("{client} made an agency account, and you are its owner."),
-                    "Set your password to sign in. The link works once, within 7 days:".to_owned(),
-                ],
-                link: invitation(),
-                closing: Vec::new(),
-            },
-            Self::AccountCreated { manager } => Content {
-                subject: format!("{manager} made an account for you"),
-                opening: vec![
-                    format!("{manager} made an account for you and manages it."),
-                    "To sign in yourself, ask for a new password with this e-mail address.".to_owned(),
-                ],
-                link: None,
-                closing: vec![yours_to_decide()],
-            },
-            Self::Linked { manager, has_access } => Content {
-                subject: format!("{manager} manages your account now"),
-                opening: vec![
-                    format!("{manager} manages your account now and sees its containers."),
-                    access(*has_access),
-                ],
-                link: None,
-                closing: vec![yours_to_decide()],
-            },
-            Self::Detached { manager } => Content {
-                subject: format!("{manager} no longer manages your account"),
-                opening: vec![format!("{manager} no longer manages your account, and sees nothing of it any more.")],
-                link: None,
-                closing: Vec::new(),
-            },
-            Self::AccessRequested { manager, request_id } => Content {
-                subject: format!("{manager} asks for access to your account"),
-                opening: vec![
-                    format!(
-                        "{manager} manages your account and asks for access: to change its containers and to act for you."
-                    ),
-                    format!("Approve or decline the request {request_id}:"),
-                ],
-                link: Some(("See the request", format!("{public_url}/access-requests?request={request_id}"))),
-                closing: vec!["You can take access back at any time.".to_owned()],
-            },
-            Self::LinkRequested { manager, request_id } => Content {
-                subject: format!("{manager} wants to manage your account"),
-                opening: vec![
-                    format!("{manager} wants to manage your account: to see its containers, and to ask for access."),
-                    format!("Approve or decline the request {request_id}:"),
-                ],
-                link: Some(("See the request", format!("{public_url}/access-requests?request={request_id}"))),
-                closing: vec!["If you do not know who that is, decline or do nothing.".to_owned()],
-            },
+            Self::ClientInvitation { manager } => {
+                let opening = format!("{manager} made an account for you and manages it.");
+                invite(format!("{manager} invites you"), opening, invitation(), vec![yours_to_decide()])
+            }
+            Self::MemberInvitation { team } => {
+                let opening = format!("{team} made a login for you.");
+                invite(format!("{team} invites you to its team"), opening, invitation(), Vec::new())
+            }
+            Self::AgencyInvitation { client } => {
+                let opening = format!("{client} made an agency account, and you are its owner.");
+                invite("Your agency account".to_owned(), opening, invitation(), Vec::new())
+            }
+            Self::AccountCreated { manager } => {
+                let how = "To sign in yourself, ask for a new password with this e-mail address.".to_owned();
+                let opening = vec![format!("{manager} made an account for you and manages it."), how];
+                notice(format!("{manager} made an account for you"), opening, vec![yours_to_decide()])
+            }
+            Self::Linked { manager, has_access } => {
+                let subject = format!("{manager} manages your account now");
+                let opening = vec![format!("{subject} and sees its containers."), access(*has_access)];
+                notice(subject, opening, vec![yours_to_decide()])
+            }
+            Self::Detached { manager } => {
+                let subject = format!("{manager} no longer manages your account");
+                let opening = vec![format!("{subject}, and sees nothing of it any more.")];
+                notice(subject, opening, Vec::new())
+            }
+            Self::AccessRequested { manager, request_id } => {
+                let wish = format!(
+                    "{manager} manages your account and asks for access: to change its containers and to act for you."
+                );
+                let closing = "You can take access back at any time.";
+                ask(
+                    format!("{manager} asks for access to your account"),
+                    wish,
+                    *request_id,
+                    answer(request_id),
+                    closing,
+                )
+            }
+            Self::LinkRequested { manager, request_id } => {
+                let subject = format!("{manager} wants to manage your account");
+                let wish = format!("{subject}: to see its containers, and to ask for access.");
+                let closing = "If you do not know who that is, decline or do nothing.";
+                ask(subject, wish, *request_id, answer(request_id), closing)
+            }
         }
+    }
+}
+
+fn invite(subject: String, opening: String, url: String, closing: Vec<String>) -> Content {
+    let how = "Set your password to sign in. The link works once, within 7 days:".to_owned();
+    Content { subject, opening: vec![opening, how], link: Some(("Set your password", url)), closing }
+}
+
+fn notice(subject: String, opening: Vec<String>, closing: Vec<String>) -> Content {
+    Content { subject, opening, link: None, closing }
+}
+
+fn ask(subject: String, wish: String, request_id: AccessRequestId, url: String, closing: &str) -> Content {
+    let how = format!("Approve or decline the request {request_id}:");
+    Content {
+        subject,
+        opening: vec![wish, how],
+        link: Some(("See the request", url)),
+        closing: vec![closing.to_owned()],
     }
 }
 

@@ -129,7 +129,7 @@ pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result
     diesel::insert_into(partner_applications::table).values(&row).execute(conn)?;
     tell(conn, context, &row, EventType::PartnerApplicationCreated)?;
     if program.config.auto_approve {
-        return admit(conn, context, row, &account, &program);
+        return admit(conn, context, &row, &account, &program);
     }
     Ok(shown(row))
 }
@@ -141,7 +141,7 @@ pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result
 pub fn approve(conn: &mut Conn, context: &Context, id: ApplicationId) -> Result<PartnerApplication> {
     let (row, account) = open_and_locked(conn, id)?;
     let program = program::service::current(conn)?;
-    admit(conn, context, row, &account, &program)
+    admit(conn, context, &row, &account, &program)
 }
 
 /// Turns an application down; the agency may apply again.
@@ -150,7 +150,7 @@ pub fn approve(conn: &mut Conn, context: &Context, id: ApplicationId) -> Result<
 /// 404; 409 `applicationDecided`.
 pub fn reject(conn: &mut Conn, context: &Context, id: ApplicationId, reason: &str) -> Result<PartnerApplication> {
     let (row, _) = open_and_locked(conn, id)?;
-    let row = decide(conn, context, row, ApplicationStatus::Rejected, Some(reason.to_owned()))?;
+    let row = decide(conn, context, &row, ApplicationStatus::Rejected, Some(reason.to_owned()))?;
     tell(conn, context, &row, EventType::PartnerApplicationRejected)?;
     Ok(shown(row))
 }
@@ -186,7 +186,7 @@ pub fn list(
 fn admit(
     conn: &mut Conn,
     context: &Context,
-    row: ApplicationRow,
+    row: &ApplicationRow,
     account: &AccountRow,
     program: &Program,
 ) -> Result<PartnerApplication> {
@@ -234,11 +234,11 @@ fn open_and_locked(conn: &mut Conn, id: ApplicationId) -> Result<(ApplicationRow
 fn decide(
     conn: &mut Conn,
     context: &Context,
-    row: ApplicationRow,
+    row: &ApplicationRow,
     status: ApplicationStatus,
     reason: Option<String>,
 ) -> Result<ApplicationRow> {
-    let decided = ApplicationRow { status, reason, decided_at: Some(context.now), ..row };
+    let decided = ApplicationRow { status, reason, decided_at: Some(context.now), ..*row };
     diesel::update(partner_applications::table.find((decided.account_id, decided.id)))
         .set((
             partner_applications::status.eq(decided.status),

@@ -73,12 +73,13 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
         created_at: context.now.max(current.created_at),
     };
     // Of two changes at once, the second waits here for the first, and finds its number taken.
-    diesel::insert_into(program_versions::table).values(&row).execute(conn).map_err(
-        |error| match is_unique_violation(&error, "program_versions.version") {
-            true => Error::refused(Code::PreconditionFailed, "the program was changed meanwhile"),
-            false => error.into(),
-        },
-    )?;
+    diesel::insert_into(program_versions::table).values(&row).execute(conn).map_err(|error| {
+        if is_unique_violation(&error, "program_versions.version") {
+            Error::refused(Code::PreconditionFailed, "the program was changed meanwhile")
+        } else {
+            error.into()
+        }
+    })?;
     revalue_all(conn, context, config)?;
     let version = Resource { kind: "programVersion", id: row.version.to_string() };
     audit::record(conn, context, None, "program.changed", version, Some(json!({"version": row.version})))?;

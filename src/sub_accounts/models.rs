@@ -52,7 +52,7 @@ crate::text_enum! {
     }
 }
 
-/// A link as stored: the client was managed in [linked_at, detached_at).
+/// A link as stored: the client was managed in `[linked_at, detached_at)`.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = sub_account_links)]
 pub struct LinkRow {

@@ -38,10 +38,8 @@ pub fn create(
     let client = crate::accounts::service::create(conn, context, new)?;
     let link = links::link(conn, context, client.id, manager_id, Origin::Created, Access::Granted)?;
     let manager = crate::accounts::service::find(conn, manager_id)?.signature();
-    let letter = match input.send_invite {
-        true => Letter::ClientInvitation { manager },
-        false => Letter::AccountCreated { manager },
-    };
+    let letter =
+        if input.send_invite { Letter::ClientInvitation { manager } } else { Letter::AccountCreated { manager } };
     links::write_to(conn, context, client.id, &letter)?;
     listing::view(conn, context.now, link, client)
 }
@@ -110,13 +108,13 @@ pub fn update(
     }
     if let Some(billing) = change.billing.filter(|billing| *billing != link.billing) {
         access::refuse_without(&link)?;
-        switch_billing(conn, context, LinkRow { billing, ..link })?;
+        switch_billing(conn, context, &LinkRow { billing, ..link })?;
     }
     listing::find(conn, context.now, manager_id, client_id)
 }
 
 /// Without a live subscription nothing is paid, and no counter asks who would: then the switch is done at once.
-fn switch_billing(conn: &mut Conn, context: &Context, link: LinkRow) -> Result<()> {
+fn switch_billing(conn: &mut Conn, context: &Context, link: &LinkRow) -> Result<()> {
     let live: i64 = containers::table
         .filter(containers::account_id.eq(link.client_id))
         .filter(containers::deleted_at.is_null())
@@ -129,7 +127,7 @@ fn switch_billing(conn: &mut Conn, context: &Context, link: LinkRow) -> Result<(
         return operator_requests::service::open(conn, context, link.client_id, None, kind, &details).map(|_| ());
     }
     operator_requests::service::refuse_second(conn, link.client_id, None)?;
-    links::store_billing(conn, context, &link)?;
+    links::store_billing(conn, context, link)?;
     for account_id in [link.account_id, link.client_id] {
         events::record(conn, context, account_id, EventType::SubAccountUpdated, link.client_id)?;
     }

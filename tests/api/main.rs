@@ -5,8 +5,10 @@
 
 mod support;
 
+mod access;
 mod accounts;
 mod api_keys;
+mod attach;
 mod audit;
 mod auth;
 mod billing;
@@ -14,10 +16,12 @@ mod command_line;
 mod commissions;
 mod containers;
 mod conventions;
+mod conversion;
 mod database;
 mod events;
 mod health;
 mod idempotency;
+mod impersonation;
 mod levels;
 mod mail;
 mod members;
@@ -29,5 +33,6 @@ mod program;
 mod rate_limit;
 mod schema;
 mod sessions;
+mod sub_account_lists;
 mod sub_accounts;
 mod usage;

@@ -121,7 +121,9 @@ async fn the_new_password_keeps_the_rules(app: &TestApp) {
 }
 
 async fn resets_are_limited(app: &TestApp) {
-    let limited = TestApp::start_with(&app.database, |settings| settings.rate_limit = Default::default()).await;
+    let limited =
+        TestApp::start_with(&app.database, |settings| settings.rate_limit = stape_api::config::RateLimit::default())
+            .await;
     let started = Instant::now();
     let mut answers = Vec::new();
     for _ in 0..11 {

@@ -92,6 +92,17 @@ impl TestApp {
         id(&manager.login.post("/v3/sub-accounts", &person).await.expect(201))
     }
 
+    /// A client that the manager created and invited, and that set its password.
+    pub async fn invited_client_of(&self, manager: &Account) -> Account {
+        let email = new_email();
+        let person = json!({"email": email, "firstName": "Sam", "lastName": "Client", "sendInvite": true});
+        let id = id(&manager.login.post("/v3/sub-accounts", &person).await.expect(201));
+        let token = self.mail_to(&email, "invites you").await.token();
+        let confirm = json!({"token": token, "password": PASSWORD});
+        self.visitor().post("/v3/password-resets/confirm", &confirm).await.expect(204);
+        Account { id, login: self.sign_in(&email, PASSWORD).await, email }
+    }
+
     /// A container on the free plan, made by the manager for its client.
     pub async fn container(&self, manager: &Account, client_id: &str) -> String {
         let container = json!({"name": "shop.example.com", "product": "sgtmContainer", "accountId": client_id});
@@ -117,6 +128,13 @@ impl TestApp {
         let id = results[0]["commissionId"].as_str().expect("a commission").to_owned();
         partner.login.get(&format!("/v3/commissions/{id}")).await.expect(200)
     }
+}
+
+/// The types of all events in a feed, and what they are about, oldest first.
+pub async fn feed(client: &Client) -> Vec<(String, String)> {
+    let text = |event: &Value, field: &str| event[field].as_str().expect("a text").to_owned();
+    let events = client.list("/v3/events").await;
+    events.iter().map(|event| (text(event, "type"), text(event, "resourceId"))).collect()
 }
 
 /// The id of a resource.

@@ -10,7 +10,7 @@ mod postgres;
 mod smtp;
 
 pub use app::{START, TestApp};
-pub use builders::{Account, PASSWORD};
+pub use builders::{Account, PASSWORD, feed, new_email};
 pub use client::{Answer, Client, places};
 pub use engine::{Database, Engine, run};
 pub use event::{Event, money, payment, refund, subscription, usd};
