@@ -1,30 +1,22 @@
-//! The application: its state, its middleware, its features.
+//! The application: its middleware and its features, the table of contents of the API.
 
 use actix_cors::Cors;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::auth::token::TokenKeys;
-use crate::auth::{Authenticator, Principal};
-use crate::clock::Clock;
-use crate::config::Settings;
-use crate::context::{Actor, Context};
-use crate::db::{Conn, Db};
-use crate::error::{Error, Result};
-use crate::http::contract::Contract;
+use crate::error::Error;
+use crate::http::limit;
 use crate::http::middleware::{edge, guard, no_operation};
-use crate::http::{Body, Command, CommandRule, Reply, limit};
-use crate::idempotency::{self, Claim, Outcome};
-use crate::metrics::Metrics;
-use crate::rate_limit::Limits;
+use crate::state::App;
 use crate::{
-    accounts, api_keys, audit, auth, billing, commissions, containers, docs, events, health, ledger, metrics, openapi,
-    operator_requests, partners, program, sub_accounts, test_clock,
+    accounts, api_keys, audit, auth, badge, billing, commissions, containers, dashboard, docs, events, health, ledger,
+    metrics, operator_requests, partners, payout_methods, payout_schedules, payouts, program, referrals, statements,
+    sub_accounts, test_clock,
 };
 
 /// The features, each with its routes: registering a route here documents it.
@@ -40,6 +32,13 @@ pub fn features(config: &mut ServiceConfig) {
         .configure(billing::routes)
         .configure(commissions::routes)
         .configure(ledger::routes)
+        .configure(payout_methods::routes)
+        .configure(payout_schedules::routes)
+        .configure(payouts::routes)
+        .configure(statements::routes)
+        .configure(referrals::routes)
+        .configure(badge::routes)
+        .configure(dashboard::routes)
         .configure(events::routes)
         .configure(audit::routes)
         .configure(operator)
@@ -59,37 +58,10 @@ fn operator(config: &mut ServiceConfig) {
         .configure(containers::operator_routes)
         .configure(operator_requests::operator_routes)
         .configure(partners::operator_routes)
+        .configure(payouts::operator_routes)
         .configure(program::operator_routes)
         .configure(test_clock::routes);
 }
-
-/// Everything that handlers share; immutable but for caches and limits inside its parts.
-#[derive(Debug)]
-pub struct AppState {
-    /// The database.
-    pub db: Db,
-    /// The domain's time.
-    pub clock: Clock,
-    /// Who stands behind a credential.
-    pub authenticator: Authenticator,
-    /// Under which address clients reach the server, without a slash at the end.
-    pub public_url: String,
-    /// How often something may be done.
-    pub limits: Limits,
-    /// What the server measures of itself.
-    pub metrics: Metrics,
-    /// The paths and parameters that there are.
-    pub contract: Contract,
-    /// The OpenAPI document, as JSON.
-    pub document: web::Bytes,
-    /// Origins whose pages may call this server.
-    pub cors_origins: Vec<String>,
-    /// Whether the metrics have a port of their own, and are not on the main one.
-    pub has_metrics_port: bool,
-}
-
-/// The state as handlers take it.
-pub type App = web::Data<AppState>;
 
 /// The application that a worker serves.
 pub fn application(
@@ -140,7 +112,7 @@ pub fn metrics_application(
 
 /// Which pages of which origins may call, and what they may see.
 fn cors(origins: &[String]) -> Cors {
-    let headers = |names: [&'static str; 8]| names.map(HeaderName::from_static);
+    let headers = |names: [&'static str; 9]| names.map(HeaderName::from_static);
     origins
         .iter()
         .fold(Cors::default(), |cors, origin| cors.allowed_origin(origin))
@@ -155,6 +127,7 @@ fn cors(origins: &[String]) -> Cors {
         .allowed_headers(["x-auth-token", "idempotency-key", "x-request-id"].map(HeaderName::from_static))
         .expose_headers(headers([
             "etag",
+            "content-disposition",
             "link",
             "location",
             "retry-after",
@@ -164,73 +137,4 @@ fn cors(origins: &[String]) -> Cors {
             "idempotent-replayed",
         ]))
         .max_age(3600)
-}
-
-impl AppState {
-    /// The state of a server that clients reach at `public_url`; builds the document that it serves.
-    ///
-    /// # Errors
-    /// A document that cannot be serialised.
-    pub fn new(db: Db, clock: Clock, settings: &Settings, public_url: String) -> Result<Self> {
-        let secrets = &settings.secrets;
-        let previous = secrets.jwt_previous.as_ref().map(|secret| secret.reveal().as_bytes());
-        let tokens = TokenKeys::new(secrets.jwt.reveal().as_bytes(), previous);
-        let authenticator = Authenticator::new(db.clone(), clock.clone(), tokens);
-        let document = openapi::document();
-        Ok(Self {
-            db,
-            clock,
-            authenticator,
-            public_url,
-            limits: Limits::new(settings.rate_limit.into()),
-            metrics: Metrics::new()?,
-            contract: Contract::of(&document),
-            document: openapi::json(&document)?.to_string().into(),
-            cors_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
-            has_metrics_port: settings.metrics_bind.is_some(),
-        })
-    }
-
-    /// Runs an authenticated POST in one transaction, once per idempotency key, and answers it.
-    ///
-    /// # Errors
-    /// What `effect` refuses; the refusals of idempotency (api: Conventions).
-    pub async fn execute<T, R, F>(&self, who: &Principal, command: Command<T, R>, effect: F) -> Result<HttpResponse>
-    where
-        T: Send + Sync + 'static,
-        R: CommandRule,
-        F: Fn(&mut Conn, &Context, &T) -> Result<Reply> + Send + Sync + 'static,
-    {
-        let (actor, clock) = (who.actor(), self.clock.clone());
-        let Command { input, key, request_id, .. } = command;
-        let claim = key.map(|key| Claim::new(who, key));
-        let work = move |conn: &mut Conn| {
-            let context = Context { now: clock.now(), actor: actor.clone(), request_id: request_id.clone() };
-            match &claim {
-                Some(claim) => idempotency::once(conn, claim, |conn| effect(conn, &context, &input)),
-                None => effect(conn, &context, &input).map(|reply| Outcome { reply, replayed: false }),
-            }
-        };
-        let Outcome { reply, replayed } = self.db.write(work).await?;
-        reply.into_response(replayed)
-    }
-
-    /// Runs a PATCH, PUT, DELETE or public POST in one transaction.
-    ///
-    /// # Errors
-    /// What `effect` refuses.
-    pub async fn write<T, A, F>(&self, who: impl Into<Actor>, body: Body<T>, effect: F) -> Result<A>
-    where
-        T: Send + Sync + 'static,
-        A: Send + 'static,
-        F: Fn(&mut Conn, &Context, &T) -> Result<A> + Send + Sync + 'static,
-    {
-        let (actor, clock) = (who.into(), self.clock.clone());
-        let Body { input, request_id } = body;
-        let work = move |conn: &mut Conn| {
-            let context = Context { now: clock.now(), actor: actor.clone(), request_id: request_id.clone() };
-            effect(conn, &context, &input)
-        };
-        self.db.write(work).await
-    }
 }

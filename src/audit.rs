@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::app::App;
 use crate::auth::principal::{Account, Operator, OperatorAccounts, Owner};
 use crate::clock::Timestamp;
 use crate::context::{ActorKind, Context};
@@ -16,6 +15,7 @@ use crate::db::schema::audit_log;
 use crate::error::Result;
 use crate::http::{Filter, Listing, list_type};
 use crate::id::{AccountId, AuditId, Resource};
+use crate::state::App;
 
 /// A row of the log.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -138,6 +138,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Who did what, newest first: users, keys, the operator, and the manager acting as the account.
 #[utoipa::path(tag = "Audit log", operation_id = "listAuditEntries", params(AuditFilter),
     responses((status = 200, description = "One page of the log", body = AuditEntryList)),
+    extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[get("")]
 async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) -> Result<Listing<AuditEntry>> {

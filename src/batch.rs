@@ -40,6 +40,8 @@ pub struct BatchResults {
 /// What became of an element.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"index": 0, "id": "evt-2026-000001", "outcome": "applied",
+    "commissionId": "com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC", "retryable": false, "problem": null}))]
 pub struct ElementResult {
     /// Its place in the batch, from 0.
     #[schema(minimum = 0, example = 0)]

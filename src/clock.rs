@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Datelike, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 /// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON.
 #[derive(
@@ -53,6 +53,28 @@ impl Timestamp {
     pub fn plus_seconds(self, seconds: i64) -> Self {
         let delta = TimeDelta::try_seconds(seconds).unwrap_or(TimeDelta::MAX);
         Self(self.0.checked_add_signed(delta).unwrap_or(self.0))
+    }
+
+    /// The first moment of its UTC day.
+    #[must_use]
+    pub fn day(self) -> Self {
+        Self(self.0.date().and_time(NaiveTime::MIN))
+    }
+
+    /// The first moment of its UTC month.
+    #[must_use]
+    pub fn month(self) -> Self {
+        let first = self.0.date().with_day(1).unwrap_or_else(|| self.0.date());
+        Self(first.and_time(NaiveTime::MIN))
+    }
+
+    /// The first moment of the UTC month `months` after its own (before it when negative).
+    #[must_use]
+    pub fn plus_months(self, months: i32) -> Self {
+        let first = self.month().0;
+        let by = Months::new(months.unsigned_abs());
+        let shifted = if months < 0 { first.checked_sub_months(by) } else { first.checked_add_months(by) };
+        Self(shifted.unwrap_or(first))
     }
 
     /// The UTC calendar date and time.
@@ -115,6 +137,8 @@ impl utoipa::PartialSchema for Timestamp {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
             .format(Some(utoipa::openapi::SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::DateTime)))
+            .pattern(Some("^(19[7-9]|[2-9][0-9]{2})[0-9]-"))
+            .description(Some("A moment, RFC 3339; answers are in UTC with milliseconds."))
             .examples(["2026-01-31T12:00:00.000Z"])
             .into()
     }

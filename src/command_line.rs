@@ -1,6 +1,7 @@
 //! The command line: which commands there are, what they print, and with which exit code they end. Knows no SQL.
 
 use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -9,12 +10,14 @@ use crate::api_keys::operator_keys;
 use crate::auth::{Scope, Scopes};
 use crate::config::{Arguments, LogFormat, SettingError};
 use crate::context::Context;
-use crate::db::{Db, Options};
+use crate::db::{DatabaseUrl, Db, Options, migrate as migrations};
 use crate::error::{Error, Result};
 use crate::id::OperatorKeyId;
+use crate::payout_methods::sealed;
 use crate::progress::Progress;
 use crate::server::{Server, StartError};
-use crate::{demo, openapi, program, server, stored, telemetry, verify};
+use crate::vault::Vault;
+use crate::{backup, demo, openapi, program, server, stored, telemetry, verify};
 
 /// `verify` has found differences.
 const DIFFERENCES: u8 = 1;
@@ -47,6 +50,13 @@ enum Command {
     Openapi,
     /// Recompute balances, counters and statuses: exit code 0 when all agree, 1 on differences, 2 when it could not run
     Verify,
+    /// Copy a SQLite database to a new file, also while it is served
+    Backup {
+        /// The copy: a file that does not exist yet
+        file: PathBuf,
+    },
+    /// Encrypt payout methods anew with the present key, so that the one before it is no longer needed
+    Reencrypt,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +91,8 @@ impl CommandLine {
             Some(Command::OperatorKey(command)) => done(operator_key(&self.arguments, command)),
             Some(Command::Openapi) => done(print_document()),
             Some(Command::Verify) => verify(&self.arguments),
+            Some(Command::Backup { file }) => done(backup(&self.arguments, &file)),
+            Some(Command::Reencrypt) => done(reencrypt(self.arguments)),
         }
     }
 
@@ -119,7 +131,12 @@ fn done(result: Result<(), StartError>) -> ExitCode {
 
 fn serve(arguments: Arguments, demo: bool) -> ExitCode {
     done(actix_web::rt::System::new().block_on(async {
-        let server = server::start(arguments.settings(demo)?).await?;
+        let settings = arguments.settings(demo)?;
+        let server = if demo {
+            server::start_after(settings, demo::filling().await?).await?
+        } else {
+            server::start(settings).await?
+        };
         let mut signals = Signals::listen()?;
         if demo {
             say(demo::run(&server).await?);
@@ -219,9 +236,7 @@ fn print_document() -> Result<(), StartError> {
 
 fn verify(arguments: &Arguments) -> ExitCode {
     let differences = arguments.database_url(false).map_err(StartError::from).and_then(|url| {
-        if url.file().is_some_and(|file| !file.exists()) {
-            return Err(SettingError::new("DATABASE_URL", format!("there is no {url}")).into());
-        }
+        must_exist(&url)?;
         let db = Db::connect(&url, Options::command())?;
         let mut progress = Progress::start("accounts verified", None);
         Ok(db.snapshot_blocking(|conn| {
@@ -245,4 +260,47 @@ fn verify(arguments: &Arguments) -> ExitCode {
             ExitCode::from(NOT_VERIFIED)
         }
     }
+}
+
+/// A command that changes or reads what is there makes no database by itself.
+fn must_exist(url: &DatabaseUrl) -> Result<(), SettingError> {
+    if url.file().is_some_and(|file| !file.exists()) {
+        return Err(SettingError::new("DATABASE_URL", format!("there is no {url}")));
+    }
+    Ok(())
+}
+
+fn backup(arguments: &Arguments, file: &Path) -> Result<(), StartError> {
+    let url = arguments.database_url(false)?;
+    must_exist(&url)?;
+    let bytes = backup::write(&url, file)?;
+    println!("{}: {bytes} bytes", file.display());
+    match backup::secrets_file(&url) {
+        Some(secrets) => {
+            println!("Keep {} as well: payout methods can be read only with the key in it.", secrets.display());
+        }
+        None => println!("Keep STAPE_ENCRYPTION_KEY as well: payout methods can be read only with it."),
+    }
+    Ok(())
+}
+
+fn reencrypt(arguments: Arguments) -> Result<(), StartError> {
+    must_exist(&arguments.database_url(false)?)?;
+    let settings = arguments.settings(false)?;
+    let db = Db::connect(&settings.database_url, Options::command())?;
+    if !db.read_blocking(migrations::is_current)? {
+        return Err(SettingError::new("DATABASE_URL", "the database lacks migrations; run `stape-api migrate`").into());
+    }
+    let mut progress = Progress::start("payout methods encrypted anew", None);
+    let resealed = sealed::reseal(&db, &Vault::of(&settings.secrets), |done| progress.reach(done))?;
+    drop(progress);
+    println!("{} payout methods encrypted anew, those of payouts included", resealed.changed);
+    if resealed.unopenable.is_empty() {
+        return Ok(());
+    }
+    for row in &resealed.unopenable {
+        eprintln!("{row}");
+    }
+    let reason = format!("{} payout methods cannot be opened; they are left as they are", resealed.unopenable.len());
+    Err(SettingError::new("STAPE_ENCRYPTION_KEY_PREVIOUS", reason).into())
 }

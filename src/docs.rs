@@ -8,10 +8,10 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::Config;
 
-use crate::app::App;
 use crate::error::{Code, Error, Result};
 use crate::html::escape;
 use crate::http::conditional_bytes;
+use crate::state::App;
 
 /// What a page under `/docs` may do: Swagger UI styles itself and draws images from data URLs.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -31,7 +31,8 @@ pub fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(
     tag = "Service",
     operation_id = "getDocument",
-    responses((status = 200, description = "The document", body = serde_json::Value, content_type = "application/json")),
+    responses((status = 200, description = "The document", body = serde_json::Value, content_type = "application/json",
+        example = json!({"openapi": "3.1.0", "info": {"title": "Stape API", "version": "0.1.0"}, "paths": {}}))),
     extensions(("x-conditional" = json!("read"))),
     security(())
 )]

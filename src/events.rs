@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::app::App;
 use crate::auth::principal::{Account, EventsRead};
 use crate::clock::Timestamp;
 use crate::context::Context;
@@ -21,6 +20,7 @@ use crate::db::{Conn, with_conn};
 use crate::error::{Error, Result};
 use crate::http::{Filter, Listing, list_type};
 use crate::id::{AccountId, Resource};
+use crate::state::App;
 
 /// Rows of one insert statement: far below the engines' limits on bound values (6 each).
 const ROWS_PER_INSERT: usize = 1_000;
@@ -74,6 +74,26 @@ crate::text_enum! {
         CommissionReversed = "commission.reversed",
         /// An adjustment was made.
         CommissionAdjusted = "commission.adjusted",
+        /// A payout was requested.
+        PayoutRequested = "payout.requested",
+        /// The operator approved a payout.
+        PayoutApproved = "payout.approved",
+        /// A payout is on its way.
+        PayoutStarted = "payout.started",
+        /// A payout was paid.
+        PayoutPaid = "payout.paid",
+        /// A payout was canceled; its rows are ready again.
+        PayoutCanceled = "payout.canceled",
+        /// The operator rejected a payout; its rows are ready again.
+        PayoutRejected = "payout.rejected",
+        /// A payout failed; its rows are ready again.
+        PayoutFailed = "payout.failed",
+        /// A payout method was set or changed.
+        PayoutMethodChanged = "payoutMethod.changed",
+        /// A payout method was removed.
+        PayoutMethodRemoved = "payoutMethod.removed",
+        /// The schedule of payouts changed.
+        PayoutScheduleChanged = "payoutSchedule.changed",
         /// The level of a partner changed.
         LevelChanged = "level.changed",
         /// The operator changed a partner's own rates.
@@ -139,6 +159,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// number seen as `after`, and nothing is missed.
 #[utoipa::path(tag = "Events", operation_id = "listEvents", params(EventFilter),
     responses((status = 200, description = "One page of events", body = EventList)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["events:read"])))]
 #[get("")]
 async fn list_events(who: Account<EventsRead>, app: App, filter: Filter<EventFilter>) -> Result<Listing<Event>> {

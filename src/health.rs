@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::app::App;
 use crate::db::migrate;
 use crate::error::{Error, Result};
+use crate::state::App;
 
 /// State of the server.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -164,7 +164,8 @@ macro_rules! id_types {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
-                    .pattern(Some(concat!("^", $prefix, "_[0-9A-HJKMNP-TV-Z]{26}$")))
+                    .description(Some(concat!("Id of the kind `", $resource, "`: opaque, and in the order of making.")))
+                    .pattern(Some(concat!("^", $prefix, "_[0-7][0-9A-HJKMNP-TV-Z]{25}$")))
                     .examples([concat!($prefix, "_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")])
                     .into()
             }
@@ -201,6 +202,8 @@ id_types! {
     AdjustmentId = "adj", "commission";
     /// A payout.
     PayoutId = "pay", "payout";
+    /// Payouts that were given to a bank together.
+    PayoutBatchId = "bat", "payoutBatch";
     /// A ledger entry.
     EntryId = "ent", "ledgerEntry";
     /// The entries that were posted together; never shown.
@@ -215,6 +218,8 @@ id_types! {
     AuditId = "aud", "auditEntry";
     /// A referral link.
     ReferralLinkId = "lnk", "referralLink";
+    /// A click on a referral link.
+    ClickId = "clk", "click";
     /// A request to a client, for access or for a link.
     AccessRequestId = "arq", "accessRequest";
     /// A letter that waits for delivery; never shown.

@@ -17,10 +17,15 @@
 //! | [`containers`] | what clients pay for, and how it counts (`slots`) |
 //! | [`billing`] | billing events: `event` reads, `world` loads and writes, `apply` decides, `ingest` answers |
 //! | [`commissions`] | what a payment earns and a refund takes back (`accrual`), when it is ready (`maturity`) |
-//! | [`ledger`] | double entry: the only way money moves (`journal`) |
+//! | [`ledger`], [`statements`] | double entry: the only way money moves (`journal`), its monthly sums (`months`), the papers |
+//! | [`payouts`] | what a request takes (`request`), the steps (`steps`), bank files (`batches`), the operator's `adjustments` |
+//! | [`payout_methods`], [`payout_schedules`], [`vault`] | where money goes, encrypted at rest, and when by itself |
+//! | [`dashboard`] | the partner's home page in one call |
+//! | [`referrals`], [`badge`] | links, clicks in groups (`clicks`), whose client a sign-up becomes (`attribution`); the picture |
 //! | [`events`], [`audit`] | what happened, for machines and for people; written with their cause |
 //! | [`verify`] | recomputes everything that is stored twice |
 //! | [`worker`], [`demo`], [`command_line`], [`server`] | what runs by itself, the demonstration, start and stop |
+//! | [`backup`] | a copy of a SQLite database that is being served |
 //! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`] | what all operations share |
 //! | [`error`] | every refusal, with its status: one table |
 //! | [`db`] | connections, transactions, the two engines |
@@ -29,7 +34,7 @@
 //!
 //! Middleware gives it an id, catches panics, authenticates it and counts it. Extractors follow: first the caller, with kind
 //! and right in the type (`Partner<CommissionsRead>`), then typed ids and a valid body. The handler opens one transaction
-//! ([`app::AppState::execute`]), in which a service loads, decides and writes once; events, audit rows and ledger entries
+//! ([`state::AppState::execute`]), in which a service loads, decides and writes once; events, audit rows and ledger entries
 //! are part of it, and so is the idempotency key. The answer is built from the rows in hand.
 //!
 //! # What always holds
@@ -54,6 +59,8 @@ pub mod api_keys;
 pub mod app;
 pub mod audit;
 pub mod auth;
+pub mod backup;
+pub mod badge;
 pub mod batch;
 pub mod billing;
 pub mod clock;
@@ -64,6 +71,7 @@ pub mod containers;
 pub mod context;
 pub mod courier;
 pub mod crypto;
+pub mod dashboard;
 pub mod db;
 pub mod demo;
 pub mod docs;
@@ -81,15 +89,21 @@ pub mod money;
 pub mod openapi;
 pub mod operator_requests;
 pub mod partners;
+pub mod payout_methods;
+pub mod payout_schedules;
+pub mod payouts;
 pub mod program;
 pub mod progress;
 pub mod rate_limit;
 pub mod referrals;
 pub mod server;
+pub mod state;
+pub mod statements;
 pub mod stored;
 pub mod sub_accounts;
 pub mod telemetry;
 pub mod test_clock;
 pub mod text_enum;
+pub mod vault;
 pub mod verify;
 pub mod worker;

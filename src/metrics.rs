@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, get, web};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::app::App;
 use crate::auth::principal::{AnyScope, Operator};
+use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::state::App;
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BUCKETS_S: &[f64] =
@@ -30,6 +31,59 @@ pub struct Metrics {
     pool_connections: IntGauge,
     pool_idle: IntGauge,
     pool_max: IntGauge,
+    worker: WorkerMetrics,
+}
+
+/// What the worker tells of its rounds. Alert on a duty whose last success is long ago, and on any difference.
+#[derive(Debug, Clone)]
+pub struct WorkerMetrics {
+    last_success: IntGaugeVec,
+    failures: IntCounterVec,
+    ledger_differences: IntGauge,
+    ledger_checked_at: IntGauge,
+}
+
+impl WorkerMetrics {
+    fn registered(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            last_success: IntGaugeVec::new(
+                Opts::new("stape_worker_last_success_timestamp_seconds", "When a duty was last done, by the machine."),
+                &["duty"],
+            )?,
+            failures: IntCounterVec::new(Opts::new("stape_worker_failures_total", "Duties that failed."), &["duty"])?,
+            ledger_differences: IntGauge::new(
+                "stape_ledger_differences",
+                "Balances that do not follow from their entries, found since the check last began anew.",
+            )?,
+            ledger_checked_at: IntGauge::new(
+                "stape_ledger_check_timestamp_seconds",
+                "When the check had last seen every account; 0 before.",
+            )?,
+        };
+        registry.register(Box::new(metrics.last_success.clone()))?;
+        registry.register(Box::new(metrics.failures.clone()))?;
+        registry.register(Box::new(metrics.ledger_differences.clone()))?;
+        registry.register(Box::new(metrics.ledger_checked_at.clone()))?;
+        Ok(metrics)
+    }
+
+    /// A duty was done, or failed.
+    pub fn done(&self, duty: &str, has_succeeded: bool) {
+        let failures = self.failures.with_label_values(&[duty]);
+        if has_succeeded {
+            self.last_success.with_label_values(&[duty]).set(Timestamp::machine().unix_micros() / 1_000_000);
+        } else {
+            failures.inc();
+        }
+    }
+
+    /// The check of the ledgers has found so many differences so far; whether every account was seen.
+    pub fn checked(&self, differences: usize, is_whole: bool) {
+        self.ledger_differences.set(i64::try_from(differences).unwrap_or(i64::MAX));
+        if is_whole {
+            self.ledger_checked_at.set(Timestamp::machine().unix_micros() / 1_000_000);
+        }
+    }
 }
 
 /// Counts a request as running until it is dropped.
@@ -53,8 +107,10 @@ impl Metrics {
 
     fn registered() -> prometheus::Result<Self> {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
+        let registry = Registry::new();
         let metrics = Self {
-            registry: Registry::new(),
+            worker: WorkerMetrics::registered(&registry)?,
+            registry,
             requests: IntCounterVec::new(
                 Opts::new("stape_http_requests_total", "Requests answered."),
                 &["method", "route", "status"],
@@ -82,6 +138,12 @@ impl Metrics {
     pub fn enter(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
+    }
+
+    /// For the worker, who keeps them.
+    #[must_use]
+    pub fn worker(&self) -> WorkerMetrics {
+        self.worker.clone()
     }
 
     /// Counts an answered request.
@@ -120,7 +182,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Read the server's metrics.
 ///
-/// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool.
+/// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool, when the
+/// worker last did each of its duties, and whether balances follow from the ledger's entries.
 /// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own instead, without a credential.
 #[utoipa::path(
     tag = "Service",
@@ -146,6 +209,6 @@ pub async fn read_freely(app: App) -> Result<HttpResponse> {
     answer(&app)
 }
 
-fn answer(app: &web::Data<crate::app::AppState>) -> Result<HttpResponse> {
+fn answer(app: &web::Data<crate::state::AppState>) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(app.metrics.render(&app.db)?))
 }

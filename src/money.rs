@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::de::Error as _;
@@ -45,6 +46,15 @@ fn iso(code: &str) -> Option<([u8; 3], u32)> {
     Some((currency.code().as_bytes().try_into().ok()?, digits))
 }
 
+/// Every code that [`iso`] knows, as a pattern: the document names them all.
+static CODES: LazyLock<String> = LazyLock::new(|| {
+    let letters = || 'A'..='Z';
+    let words =
+        letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| String::from_iter([a, b, c]))));
+    let known: Vec<String> = words.filter(|code| iso(code).is_some()).collect();
+    format!("^({})$", known.join("|"))
+});
+
 impl FromStr for Currency {
     type Err = String;
 
@@ -81,7 +91,8 @@ impl utoipa::PartialSchema for Currency {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .pattern(Some("^[A-Z]{3}$"))
+            .pattern(Some(CODES.as_str()))
+            .description(Some("ISO 4217 code of a currency."))
             .examples(["USD"])
             .into()
     }
@@ -221,9 +232,11 @@ impl FromStr for Rate {
 
     fn from_str(percent: &str) -> Result<Self, String> {
         let wrong = || "must be a percentage from 0 to 100 with at most 2 decimals, such as \"32.5\"".to_owned();
-        let plain =
-            !percent.is_empty() && percent.len() <= 6 && percent.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-        let value = plain.then(|| Decimal::from_str_exact(percent).ok()).flatten().ok_or_else(wrong)?;
+        let is_number =
+            |digits: &str, most| (1..=most).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let (whole, fraction) = percent.split_once('.').map_or((percent, None), |(whole, rest)| (whole, Some(rest)));
+        let is_plain = is_number(whole, 3) && fraction.is_none_or(|digits| is_number(digits, 2));
+        let value = is_plain.then(|| Decimal::from_str_exact(percent).ok()).flatten().ok_or_else(wrong)?;
         let bps = value.checked_mul(Decimal::ONE_HUNDRED).ok_or_else(wrong)?;
         if !bps.is_integer() || bps > Decimal::from(10_000) {
             return Err(wrong());
@@ -248,7 +261,7 @@ impl utoipa::PartialSchema for Rate {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .pattern(Some(r"^[0-9]{1,3}(\.[0-9]{1,2})?$"))
+            .pattern(Some(r"^(100(\.00?)?|0?[0-9]{1,2}(\.[0-9]{1,2})?)$"))
             .description(Some("Decimal percent"))
             .examples(["32.5"])
             .into()

@@ -8,15 +8,19 @@ use actix_web::rt::task::JoinHandle;
 use actix_web::{HttpServer, web};
 use tokio::net::TcpSocket;
 
-use crate::app::{App, AppState};
 use crate::clock::Clock;
 use crate::config::{SettingError, Settings};
 use crate::courier::Courier;
 use crate::db::{DatabaseUrl, Db, Options, migrate};
 use crate::error::{Error, Result};
+use crate::http::contract::Contract;
 use crate::mail::Mailer;
+use crate::openapi;
+use crate::payout_methods::sealed;
 use crate::program;
+use crate::state::{App, AppState};
 use crate::stored;
+use crate::vault::Vault;
 use crate::worker::Worker;
 
 /// Seconds that running requests get at a stop.
@@ -92,6 +96,17 @@ impl Drop for Server {
 /// # Errors
 /// A setting that cannot be used; a database that cannot be reached or migrated.
 pub async fn start(settings: Settings) -> Result<Server, StartError> {
+    start_after(settings, |_| Ok(())).await
+}
+
+/// Starts a server after `fill` was done, before the server's own work and anybody's request.
+///
+/// # Errors
+/// As [`start`]; what `fill` fails with.
+pub async fn start_after(
+    settings: Settings,
+    fill: impl FnOnce(&AppState) -> Result<()> + Send + 'static,
+) -> Result<Server, StartError> {
     let listener = listen(&settings.bind, "STAPE_BIND").await?;
     let address = listener.local_addr().map_err(|error| SettingError::new("STAPE_BIND", error))?;
     let metrics_listener = match &settings.metrics_bind {
@@ -100,7 +115,12 @@ pub async fn start(settings: Settings) -> Result<Server, StartError> {
     };
     let workers = settings.workers;
     let mailer = Mailer::new(&settings.mail)?;
-    let state = web::Data::new(web::block(move || prepare(&settings, address)).await.map_err(Error::internal)??);
+    let ready = move || {
+        let state = prepare(&settings, address)?;
+        fill(&state)?;
+        Ok::<_, StartError>(state)
+    };
+    let state = web::Data::new(web::block(ready).await.map_err(Error::internal)??);
     let shared = state.clone();
     let mut http = HttpServer::new(move || crate::app::application(shared.clone()))
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
@@ -110,7 +130,7 @@ pub async fn start(settings: Settings) -> Result<Server, StartError> {
     }
     let http = http.listen(listener).map_err(Error::internal)?.run();
     let metrics = metrics_listener.map(|listener| serve_metrics(listener, state.clone())).transpose()?;
-    let worker = Some(Worker::start(state.db.clone(), state.clock.clone())?);
+    let worker = Some(Worker::start(state.db.clone(), state.clock.clone(), state.metrics.worker())?);
     let courier = Some(Courier::start(state.db.clone(), mailer, state.public_url.clone())?);
     Ok(Server { address, state, handle: http.handle(), running: actix_web::rt::spawn(http), metrics, worker, courier })
 }
@@ -164,12 +184,16 @@ fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartEr
         log::warn!("the database lacks migrations, so the server is not ready; run `stape-api migrate`");
         Clock::Machine
     };
-    Ok(AppState::new(db, clock, settings, public_url(settings, address))?)
+    let document = openapi::document();
+    let json = openapi::json(&document)?.to_string();
+    Ok(AppState::new(db, clock, settings, public_url(settings, address), Contract::of(&document), json.into())?)
 }
 
-/// What every serving of a database begins with: its clock, the ids that there are, the first version of the program.
+/// What every serving of a database begins with: whether its secrets can be read, its clock, the ids that there are, the
+/// first version of the program.
 fn settle(db: &Db, settings: &Settings) -> Result<Clock, StartError> {
-    let wanted = settings.test_clock;
+    let (wanted, vault) = (settings.test_clock, Vault::of(&settings.secrets));
+    db.read_blocking(move |conn| sealed::ensure_openable(conn, &vault))??;
     db.write_blocking(stored::load_id_floor)?;
     let clock = db.write_blocking(move |conn| stored::settle_clock(conn, wanted))??;
     let now = clock.now();

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
-use crate::app::App;
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::{Command, Reply};
+use crate::state::App;
 use crate::{stored, worker};
 
 /// Where the test clock shall stand.

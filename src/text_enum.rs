@@ -3,10 +3,11 @@
 
 /// Declares an enum whose variants are words of the API.
 ///
+/// A word is a token (`tt`): a `literal` arrives wrapped, and utoipa does not see it.
 /// The enum is `Copy`, serialises as its word, parses with `FromStr`, lists itself in `ALL`, and is stored as TEXT.
 #[macro_export]
 macro_rules! text_enum {
-    ($(#[$meta:meta])* $visibility:vis enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
+    ($(#[$meta:meta])* $visibility:vis enum $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:tt,)+ }) => {
         $(#[$meta])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,

@@ -13,7 +13,10 @@ use crate::commissions::maturity;
 use crate::db::Db;
 use crate::db::schema::{idempotency_keys, sessions};
 use crate::error::{Error, Result};
-use crate::stored;
+use crate::id::AccountId;
+use crate::metrics::WorkerMetrics;
+use crate::referrals::clicks;
+use crate::{payout_schedules, stored, verify};
 
 /// How long the loop rests between rounds.
 const ROUND: Duration = Duration::from_secs(2);
@@ -36,13 +39,21 @@ struct Duty {
 }
 
 /// What falls due by the domain's clock. A move of the test clock does it before it answers.
-const DUE: &[Duty] =
-    &[Duty { name: "commissions out of review", every: ROUND, run: |db, clock| maturity::mature_due(db, clock.now()) }];
+const DUE: &[Duty] = &[
+    Duty { name: "commissions out of review", every: ROUND, run: |db, clock| maturity::mature_due(db, clock.now()) },
+    Duty {
+        name: "scheduled payouts",
+        every: Duration::from_secs(10),
+        run: |db, clock| payout_schedules::request_due(db, clock.now()),
+    },
+];
 
 /// What nobody waits for.
 const HOUSEKEEPING: &[Duty] = &[
     Duty { name: "id floor", every: Duration::from_secs(20), run: raise_id_floor },
     Duty { name: "old idempotency keys", every: Duration::from_mins(10), run: forget_idempotency_keys },
+    Duty { name: "visitors of past days", every: Duration::from_mins(5), run: clicks::forget_past_days },
+    Duty { name: "old clicks", every: Duration::from_hours(1), run: clicks::forget_old },
     Duty { name: "ended sessions", every: Duration::from_mins(10), run: forget_sessions },
 ];
 
@@ -58,11 +69,11 @@ impl Worker {
     ///
     /// # Errors
     /// A machine that has no thread to give.
-    pub fn start(db: Db, clock: Clock) -> Result<Self> {
+    pub fn start(db: Db, clock: Clock, metrics: WorkerMetrics) -> Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || rounds(&db, &clock, &stopped))
+            .spawn(move || rounds(&db, &clock, &metrics, &stopped))
             .map_err(Error::internal)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
@@ -87,16 +98,23 @@ pub fn catch_up(db: &Db, clock: &Clock) -> Result<()> {
     DUE.iter().try_for_each(|duty| exhaust(duty, db, clock, || true))
 }
 
-fn rounds(db: &Db, clock: &Clock, stopped: &Receiver<()>) {
+fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+    let mut ledgers = LedgerCheck { next: Instant::now(), after: None, differences: 0 };
     let mut next: Vec<_> = DUE.iter().chain(HOUSEKEEPING).map(|duty| (duty, Instant::now())).collect();
     loop {
         // Another server on the same database may have moved the test clock.
         log_failure("test clock", &follow(db, clock));
         for (duty, at) in next.iter_mut().filter(|(_, at)| *at <= Instant::now()) {
-            if log_failure(duty.name, &exhaust(duty, db, clock, goes_on)) {
+            let has_succeeded = log_failure(duty.name, &exhaust(duty, db, clock, goes_on));
+            metrics.done(duty.name, has_succeeded);
+            if has_succeeded {
                 *at = Instant::now() + duty.every;
             }
+        }
+        if ledgers.next <= Instant::now() {
+            ledgers.next = Instant::now() + LedgerCheck::EVERY;
+            metrics.done("ledger check", log_failure("ledger check", &ledgers.go_on(db, metrics)));
         }
         match stopped.recv_timeout(ROUND) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -104,6 +122,32 @@ fn rounds(db: &Db, clock: &Clock, stopped: &Receiver<()>) {
         }
     }
     log_failure("id floor", &raise_id_floor(db, clock));
+}
+
+/// Goes through all accounts, some at a time, and begins anew.
+struct LedgerCheck {
+    next: Instant,
+    after: Option<AccountId>,
+    differences: usize,
+}
+
+impl LedgerCheck {
+    const EVERY: Duration = Duration::from_secs(20);
+
+    fn go_on(&mut self, db: &Db, metrics: &WorkerMetrics) -> Result<()> {
+        let after = self.after;
+        let (last, found) = db.snapshot_blocking(move |conn| verify::ledgers(conn, after))?;
+        for difference in &found {
+            log::error!("ledger check: {difference}");
+        }
+        self.differences += found.len();
+        self.after = last;
+        metrics.checked(self.differences, last.is_none());
+        if last.is_none() {
+            self.differences = 0;
+        }
+        Ok(())
+    }
 }
 
 /// Takes over the time that the database keeps.

@@ -7,12 +7,13 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::models::{Account, ChangePassword, SignUp, UpdateAccount};
 use super::service::{self, NewAccount};
 use super::sessions;
-use crate::app::App;
 use crate::auth::principal::{self, AccountRead, AccountWrite, Owner, Visitor};
 use crate::auth::{Credential, passwords};
 use crate::error::{Code, Error, Result};
 use crate::http::limit::peer;
 use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
+use crate::referrals::attribution::{self, Trail};
+use crate::state::App;
 use crate::sub_accounts;
 
 /// Registers the operations.
@@ -28,7 +29,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Sign up.
 ///
-/// Makes an account with its owner, who can sign in at once. A partner starts as an agency.
+/// Makes an account with its owner, who can sign in at once. A partner starts as an agency. A standard account with the
+/// code of a referral link becomes a client of the link's manager, which has no access to it until the client grants it.
 #[utoipa::path(tag = "Account", operation_id = "createAccount", request_body = SignUp,
     responses((status = 201, description = "The new account", body = Account)), security(()))]
 #[post("")]
@@ -45,8 +47,10 @@ async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<Sig
         company_name: input.company_name,
         password_hash: Some(password_hash),
     };
-    let effect = |conn: &mut _, context: &_, new: &NewAccount| {
+    let trail = Trail { code: input.referral_code, click_id: input.click_id };
+    let effect = move |conn: &mut _, context: &_, new: &NewAccount| {
         let row = service::create(conn, context, new.clone())?;
+        let row = attribution::attribute(conn, context, row, &trail)?;
         Reply::created("/v3/account".to_owned(), &Account::from(row))
     };
     app.write(visitor, Body { input: new, request_id }, effect).await?.into_response(false)
@@ -57,7 +61,7 @@ async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<Sig
 /// The account that the credential belongs to.
 #[utoipa::path(tag = "Account", operation_id = "getAccount",
     responses((status = 200, description = "The account", body = Account)),
-    extensions(("x-conditional" = json!("read"))),
+    extensions(("x-accounts" = json!("any")), ("x-conditional" = json!("read"))),
     security(("apiKey" = ["account:read"])))]
 #[get("")]
 async fn get(who: principal::Account<AccountRead>, app: App, request: HttpRequest) -> Result<HttpResponse> {
@@ -71,7 +75,7 @@ async fn get(who: principal::Account<AccountRead>, app: App, request: HttpReques
 /// JSON Merge Patch: what is absent stays as it is. With `If-Match`, only if nobody changed it meanwhile.
 #[utoipa::path(tag = "Account", operation_id = "updateAccount", request_body = UpdateAccount,
     responses((status = 200, description = "The account", body = Account)),
-    extensions(("x-conditional" = json!("change"))),
+    extensions(("x-accounts" = json!("any")), ("x-conditional" = json!("change"))),
     security(("apiKey" = ["account:write"])))]
 #[patch("")]
 async fn update(
@@ -93,6 +97,7 @@ async fn update(
 /// Ends all sessions of the user, this one too.
 #[utoipa::path(tag = "Account", operation_id = "changePassword", request_body = ChangePassword,
     responses((status = 204, description = "Changed; sign in again")),
+    extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[post("/password")]
 async fn change_password(
@@ -116,7 +121,7 @@ async fn change_password(
     // Judged inside, after a look at the idempotency key: a repeat finds its answer, though the password is no longer right.
     let effect = move |conn: &mut _, context: &_, _: &_| {
         if !is_right {
-            return Err(sessions::wrong_current_password());
+            return Err(sessions::wrong_current_password("/currentPassword"));
         }
         sessions::change_password(conn, context, &present, &new_hash)?;
         Ok(Reply::no_content())

@@ -11,7 +11,7 @@ pub mod sessions;
 mod team;
 mod team_handlers;
 
-pub use models::{AccountRow, UserRow};
+pub use models::{AccountRow, UserRow, validate_email, validate_name};
 pub use service::{lock, lock_concerned};
 
 /// Registers the operations of accounts, sessions, passwords and teams, but for the operator's.

@@ -180,13 +180,13 @@ pub struct SignUp {
         example = "Archer Analytics"
     )]
     pub company_name: Option<String>,
-    /// The code of the referral link that led here. A code that is unknown, disabled or cannot count never fails a sign-up.
-    #[validate(length(max = 100))]
-    #[schema(max_length = 100, example = "k3v9x0m2ab")]
+    /// The code of the referral link that led here, in any case: the `pt` parameter of the link's target. A code that is
+    /// unknown, disabled or cannot count never fails a sign-up.
+    #[schema(example = "k3v9x0m2ab")]
     pub referral_code: Option<String>,
-    /// The click that led here, from the `click` parameter of the link's target.
-    #[validate(length(max = 100))]
-    #[schema(max_length = 100, example = "clk_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
+    /// The click that led here: the `click` parameter of the link's target. It counts once, for a sign-up with the code of
+    /// its link, within the program's `attributionWindowDays`; any other is ignored.
+    #[schema(example = "clk_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
     pub click_id: Option<String>,
 }
 

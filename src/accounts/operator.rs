@@ -10,7 +10,6 @@ use validator::Validate;
 
 use super::models::{Account, AccountRow};
 use super::{AccountKind, service};
-use crate::app::App;
 use crate::audit;
 use crate::auth::principal::{Operator, OperatorAccounts};
 use crate::clock::Timestamp;
@@ -21,6 +20,7 @@ use crate::error::Result;
 use crate::events::{self, EventType};
 use crate::http::{Command, Filter, Listing, NoFields, OneOf, Reply, SearchWords, list_type, trimmed};
 use crate::id::AccountId;
+use crate::state::App;
 
 list_type!(AccountList, Account, "One page of accounts, newest first.");
 
@@ -104,6 +104,7 @@ async fn block(
     };
     let answer = app.execute(who.principal(), command, effect).await?;
     app.authenticator.forget();
+    app.clicks.forget();
     Ok(answer)
 }
 
@@ -126,6 +127,7 @@ async fn unblock(
     };
     let answer = app.execute(who.principal(), command, effect).await?;
     app.authenticator.forget();
+    app.clicks.forget();
     Ok(answer)
 }
 

@@ -8,13 +8,13 @@ use validator::Validate;
 
 use super::password_tokens;
 use super::service::email_key;
-use crate::app::App;
 use crate::auth::passwords;
 use crate::auth::principal::Visitor;
 use crate::error::Result;
 use crate::http::Body;
 use crate::http::limit::peer;
 use crate::mail::{self, Letter, Recipient};
+use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {

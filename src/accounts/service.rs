@@ -175,10 +175,11 @@ pub fn insert_user(conn: &mut Conn, user: UserRow) -> Result<()> {
     Ok(())
 }
 
-/// The form in which e-mail addresses are compared.
+/// The form in which e-mail addresses are compared. Addresses are ASCII: a letter that Unicode folds into an ASCII one, such
+/// as the Kelvin sign into k, stays itself and finds nobody.
 #[must_use]
 pub fn email_key(email: &str) -> String {
-    email.to_lowercase()
+    email.to_ascii_lowercase()
 }
 
 /// Changes names and company of the account, and the names of its first owner with them. `check` sees the account as it
@@ -225,6 +226,19 @@ pub fn update(
     audit::record(conn, context, Some(account_id), "account.updated", account_id, Some(details))?;
     events::record(conn, context, account_id, EventType::AccountUpdated, account_id)?;
     Ok(new)
+}
+
+/// All owners of an account, the first made first: who is told about its money.
+///
+/// # Errors
+/// The database's failure.
+pub fn owners(conn: &mut Conn, account_id: AccountId) -> Result<Vec<UserId>> {
+    Ok(users::table
+        .filter(users::account_id.eq(account_id))
+        .filter(users::role.eq(Role::Owner))
+        .order(users::id)
+        .select(users::id)
+        .load(conn)?)
 }
 
 /// The owner that was made first: whose address and names the account shows, and who gets its letters.

@@ -9,7 +9,6 @@ use validator::Validate;
 
 use super::service::email_key;
 use super::sessions::{self, Refreshed, Tokens};
-use crate::app::App;
 use crate::auth::authenticator::invalid;
 use crate::auth::principal::{Account, SignedIn, Visitor};
 use crate::auth::{Credential, passwords};
@@ -17,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::limit::peer;
 use crate::http::{Body, NoFields};
+use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -52,10 +52,12 @@ pub struct RefreshSession {
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// For `Authorization: Bearer`, good for 15 minutes.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c3JfMDFLQjBINlE0TjdaSjhSNVQzVjlXWFkyQUMifQ.c2lnbmF0dXJl")]
     pub access_token: String,
     /// When the access token stops being good.
     pub expires_at: Timestamp,
     /// Exchange it for new tokens at `POST /v3/sessions/refresh`. It is good once, within 30 days.
+    #[schema(example = "ses_01KB0H6Q4N7ZJ8R5T3V9WXY2AC.c2VjcmV0.dGFn")]
     pub refresh_token: String,
 }
 
@@ -70,7 +72,8 @@ impl From<Tokens> for Session {
 ///
 /// An unknown e-mail address and a wrong password get the same answer.
 #[utoipa::path(tag = "Sessions", operation_id = "createSession", request_body = SignIn,
-    responses((status = 201, description = "The tokens of a new session", body = Session)), security(()))]
+    responses((status = 201, description = "The tokens of a new session", body = Session),
+        (status = 401, description = "The e-mail address or the password is wrong")), security(()))]
 #[post("")]
 async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignIn>) -> Result<HttpResponse> {
     app.limits.sign_in_by_peer.check(peer(request.peer_addr()))?;
@@ -94,7 +97,8 @@ async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<Sig
 /// Exchanges the refresh token for new tokens. A refresh token that was used before ends the session, for somebody else may
 /// hold a copy.
 #[utoipa::path(tag = "Sessions", operation_id = "refreshSession", request_body = RefreshSession,
-    responses((status = 200, description = "New tokens of the session", body = Session)), security(()))]
+    responses((status = 200, description = "New tokens of the session", body = Session),
+        (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended")), security(()))]
 #[post("/refresh")]
 async fn refresh(visitor: Visitor, app: App, body: Body<RefreshSession>) -> Result<HttpResponse> {
     let token = app.authenticator.tokens().read_refresh(&body.input.refresh_token).ok_or_else(invalid)?;
@@ -117,6 +121,7 @@ async fn refresh(visitor: Visitor, app: App, body: Body<RefreshSession>) -> Resu
 /// Ends the session of the access token.
 #[utoipa::path(tag = "Sessions", operation_id = "deleteCurrentSession",
     responses((status = 204, description = "The session has ended")),
+    extensions(("x-accounts" = json!("any"))),
     security(("session" = [])))]
 #[delete("/current")]
 async fn end(who: Account<SignedIn>, app: App, body: Body<NoFields>) -> Result<HttpResponse> {

@@ -159,7 +159,7 @@ pub fn sign_out(conn: &mut Conn, context: &Context, account_id: AccountId, sessi
 pub fn change_password(conn: &mut Conn, context: &Context, verified: &Candidate, new_hash: &str) -> Result<()> {
     service::lock_one(conn, verified.account_id)?;
     if !holds(conn, verified)? {
-        return Err(wrong_current_password());
+        return Err(wrong_current_password("/currentPassword"));
     }
     set_password(conn, verified.user_id, new_hash)?;
     audit::record(conn, context, Some(verified.account_id), "user.passwordChanged", verified.user_id, None)
@@ -182,14 +182,17 @@ pub fn wrong_password() -> Error {
     Error::refused(Code::InvalidCredentials, "the e-mail address or the password is wrong")
 }
 
-/// 422: the present password, asked for once more, is wrong.
+/// 422: the present password, asked for once more at `pointer`, is wrong.
 #[must_use]
-pub fn wrong_current_password() -> Error {
-    Error::invalid("/currentPassword", "wrongPassword", "is not the present password")
+pub fn wrong_current_password(pointer: &str) -> Error {
+    Error::invalid(pointer, "wrongPassword", "is not the present password")
 }
 
 /// Whether the user still has the password that was verified.
-fn holds(conn: &mut Conn, verified: &Candidate) -> Result<bool> {
+///
+/// # Errors
+/// The database's failure.
+pub fn holds(conn: &mut Conn, verified: &Candidate) -> Result<bool> {
     let hash: Option<Option<String>> =
         users::table.find(verified.user_id).select(users::password_hash).get_result(conn).optional()?;
     Ok(hash.flatten() == verified.password_hash && verified.password_hash.is_some())

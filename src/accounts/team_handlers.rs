@@ -4,11 +4,11 @@ use actix_web::{HttpResponse, delete, get, patch, post, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::team::{self, AddMember, Member, UpdateMember};
-use crate::app::App;
 use crate::auth::principal::{Manager, Owner};
 use crate::error::Result;
 use crate::http::{Body, Command, Listing, NoFields, Page, Reply, list_type};
 use crate::id::UserId;
+use crate::state::App;
 
 list_type!(MemberList, Member, "One page of the team, newest first.");
 
@@ -23,6 +23,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Everybody with a login to the account, owners and members.
 #[utoipa::path(tag = "Members", operation_id = "listMembers",
     responses((status = 200, description = "One page of the team", body = MemberList)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[get("")]
 async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing<Member>> {
@@ -36,6 +37,7 @@ async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing<Membe
 /// The new member gets a mail with a link to set its password, good for 7 days.
 #[utoipa::path(tag = "Members", operation_id = "createMember", request_body = AddMember,
     responses((status = 201, description = "The new member", body = Member)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[post("")]
 async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> Result<HttpResponse> {
@@ -53,6 +55,7 @@ async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> R
 #[utoipa::path(tag = "Members", operation_id = "updateMember", request_body = UpdateMember,
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 200, description = "The member", body = Member)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[patch("/{userId}")]
 async fn update(
@@ -74,6 +77,7 @@ async fn update(
 #[utoipa::path(tag = "Members", operation_id = "deleteMember",
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 204, description = "The member is gone")),
+    extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[delete("/{userId}")]
 async fn remove(who: Manager<Owner>, app: App, id: web::Path<UserId>, body: Body<NoFields>) -> Result<HttpResponse> {

@@ -5,11 +5,11 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{ApiKey, ApiKeyList, CreateApiKey, NewApiKey};
 use super::service;
-use crate::app::App;
 use crate::auth::principal::{Account, Owner};
 use crate::error::Result;
 use crate::http::{Body, Command, Listing, NoFields, Page, Refused, Reply};
 use crate::id::ApiKeyId;
+use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -21,6 +21,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// The keys that were not revoked, newest first.
 #[utoipa::path(tag = "API keys", operation_id = "listApiKeys",
     responses((status = 200, description = "One page of API keys", body = ApiKeyList)),
+    extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[get("")]
 async fn list(who: Account<Owner>, app: App, page: Page) -> Result<Listing<ApiKey>> {
@@ -34,7 +35,7 @@ async fn list(who: Account<Owner>, app: App, page: Page) -> Result<Listing<ApiKe
 /// The answer holds the key itself, which is shown this once. An account may have 10 active keys.
 #[utoipa::path(tag = "API keys", operation_id = "createApiKey", request_body = CreateApiKey,
     responses((status = 201, description = "The new key", body = NewApiKey)),
-    extensions(("x-idempotency" = json!("refused"))),
+    extensions(("x-accounts" = json!("any")), ("x-idempotency" = json!("refused"))),
     security(("session" = ["owner"])))]
 #[post("")]
 async fn create(who: Account<Owner>, app: App, command: Command<CreateApiKey, Refused>) -> Result<HttpResponse> {
@@ -52,6 +53,7 @@ async fn create(who: Account<Owner>, app: App, command: Command<CreateApiKey, Re
 #[utoipa::path(tag = "API keys", operation_id = "revokeApiKey",
     params(("keyId" = ApiKeyId, Path, description = "The key")),
     responses((status = 204, description = "Revoked")),
+    extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[delete("/{keyId}")]
 async fn revoke(who: Account<Owner>, app: App, id: web::Path<ApiKeyId>, body: Body<NoFields>) -> Result<HttpResponse> {

@@ -10,8 +10,8 @@ use actix_web::{HttpMessage, web};
 use super::authenticator;
 use super::principal::Authentication;
 use crate::api_keys::secret;
-use crate::app::AppState;
 use crate::error::{Code, Error, Problem, Result};
+use crate::state::AppState;
 
 const API_KEY_HEADER: &str = "x-auth-token";
 

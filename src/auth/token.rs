@@ -15,6 +15,8 @@ use crate::id::{AccountId, SessionId, UserId};
 
 /// How long an access token is good for.
 pub const ACCESS_TOKEN_SECONDS: i64 = 15 * 60;
+/// How far ahead of this server's clock another one's may be.
+const MAX_AHEAD_SECONDS: i64 = 60;
 const ISSUER: &str = "stape-api";
 const AUDIENCE: &str = "stape-api/v3";
 const NONCE_LENGTH: usize = 24;
@@ -156,7 +158,11 @@ impl TokenKeys {
             (TokenType::Access, Subject::User(_), Some(_), None)
                 | (TokenType::Impersonation, Subject::Account(_), _, Some(_))
         );
-        (coherent && claims.iat <= claims.exp).then_some(claims)
+        // As made here, and not in the future: several servers' clocks differ a little.
+        let latest = Timestamp::machine().unix_seconds() + MAX_AHEAD_SECONDS;
+        let timely =
+            claims.iat <= latest && (0..=ACCESS_TOKEN_SECONDS).contains(&claims.exp.saturating_sub(claims.iat));
+        (coherent && timely).then_some(claims)
     }
 
     /// A new refresh token of a session. Its tag lets an invented one be refused without touching the database, so that

@@ -121,6 +121,7 @@ pub struct SubscriptionChanged {
     pub next_payment_at: Option<Timestamp>,
     /// The operator request that it carries out.
     #[serde(default)]
+    #[schema(example = "orq_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
     pub request_id: Option<String>,
 }
 

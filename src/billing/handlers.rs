@@ -7,7 +7,6 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::ingest::{self, BillingEvents};
 use super::payments::{self, Payment, PaymentFilter};
-use crate::app::App;
 use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, CommissionsRead, Operator, OperatorBilling};
 use crate::batch::BatchResults;
@@ -17,6 +16,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::http::{Batch, Filter, Listing, list_type};
 use crate::id::PaymentId;
+use crate::state::App;
 
 list_type!(PaymentList, Payment, "A page of payments, the newest first.");
 
@@ -42,7 +42,7 @@ pub fn operator_routes(config: &mut ServiceConfig) {
     request_body = BillingEvents,
     responses((status = 200, description = "What became of each event", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")))
+    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
 )]
 #[post("")]
 async fn post_billing_events(
@@ -75,6 +75,7 @@ struct PaymentQuery {
     operation_id = "listPayments",
     params(PaymentQuery),
     responses((status = 200, description = "A page of payments", body = PaymentList)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("")]
@@ -100,6 +101,7 @@ async fn list_payments(
     operation_id = "getPayment",
     params(("paymentId" = PaymentId, Path, description = "Id of the payment")),
     responses((status = 200, description = "The payment", body = Payment)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("/{paymentId}")]

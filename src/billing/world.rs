@@ -19,6 +19,7 @@ use crate::ledger::Journal;
 use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus};
 use crate::partners::portfolio::Portfolio;
 use crate::program::service::ProgramHistory;
+use crate::referrals::attribution::ReferralRow;
 use crate::sub_accounts::{Billing, LinkRow};
 
 /// Everything that a batch reads and changes.
@@ -42,6 +43,10 @@ pub struct World {
     requests: HashMap<OperatorRequestId, OperatorRequestRow>,
     carried_out: Vec<(OperatorRequestRow, BTreeSet<AccountId>)>,
     switched_links: Vec<LinkRow>,
+    unpaid_referrals: HashMap<AccountId, ReferralRow>,
+    first_payments: Vec<ReferralRow>,
+    /// Clients whose alerts may have changed.
+    pub alerted: BTreeSet<AccountId>,
     /// Refunds to insert.
     pub new_refunds: Vec<RefundRow>,
     /// Adjustments to insert.
@@ -127,6 +132,13 @@ impl World {
         }
         self.tell_all(&BTreeSet::from([client_id, manager_id]), EventType::SubAccountUpdated, &client_id.into());
         Ok(())
+    }
+
+    /// Notes that a client paid something itself: a client that came with a code counts at its first time.
+    pub fn note_paying(&mut self, client_id: AccountId, occurred_at: Timestamp) {
+        if let Some(referral) = self.unpaid_referrals.remove(&client_id) {
+            self.first_payments.push(ReferralRow { first_paid_at: Some(occurred_at), ..referral });
+        }
     }
 
     fn tell_all(&mut self, told: &BTreeSet<AccountId>, event_type: EventType, resource: &Resource) {

@@ -1,26 +1,36 @@
 //! The operations on commissions.
 
-use actix_web::{get, web};
+use actix_web::{HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::by_container::{self, ContainerEarnings};
+use super::calendar::{Interval, Moment, Zone};
 use super::explanation::{self, Explanation};
 use super::models::{CommissionStatus, LineId, LineKind};
 use super::resource::Commission;
 use super::service::{self, CommissionFilter};
 use super::summary::{self, CommissionSummary};
-use crate::app::App;
+use super::time_series::{self, MaturingCommissions, TimeSeries};
 use crate::auth::principal::{CommissionsRead, Manager};
 use crate::clock::Timestamp;
 use crate::containers::Product;
 use crate::error::Result;
-use crate::http::{Filter, Listing, OneOf, list_type};
+use crate::http::export::{self, ExportQuery};
+use crate::http::{Filter, Listing, OneOf, Query, invalid_parameter, list_type};
 use crate::money::Currency;
+use crate::program;
+use crate::state::App;
 
 list_type!(CommissionList, Commission, "A page of commissions and adjustments, newest first.");
 list_type!(ContainerEarningsList, ContainerEarnings, "A page of what containers bring, the newest container first.");
+
+/// The export, shown in the document: the first columns.
+const CSV_EXAMPLE: &str = "id,kind,status,reason,subAccountId,subAccountEmail,subAccountName\r\n\
+    com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,commission,paid,,acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada Lovelace\r\n";
+const NDJSON_EXAMPLE: &str =
+    "{\"id\":\"com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC\",\"kind\":\"commission\",\"status\":\"paid\"}\n";
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -30,6 +40,9 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(list_commissions)
             .service(get_commission_summary)
             .service(list_commissions_by_container)
+            .service(export_commissions)
+            .service(get_commission_time_series)
+            .service(list_maturing_commissions)
             .service(get_commission)
             .service(explain_commission),
     );
@@ -43,10 +56,12 @@ struct CommissionQuery {
     #[param(value_type = Option<Vec<CommissionStatus>>, style = Form, explode = false)]
     status: Option<OneOf<CommissionStatus>>,
     /// Only rows of one of these sub-accounts, separated by commas.
-    #[param(value_type = Option<Vec<String>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false,
+        example = json!(["acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"]))]
     sub_account_id: Option<OneOf<String>>,
     /// Only rows of one of these containers, separated by commas.
-    #[param(value_type = Option<Vec<String>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false,
+        example = json!(["ctr_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"]))]
     container_id: Option<OneOf<String>>,
     /// Only rows with one of these plans, separated by commas.
     #[param(value_type = Option<Vec<String>>, style = Form, explode = false, example = json!(["pro"]))]
@@ -61,7 +76,8 @@ struct CommissionQuery {
     #[param(value_type = Option<Vec<LineKind>>, style = Form, explode = false)]
     kind: Option<OneOf<LineKind>>,
     /// Only rows that one of these payouts took, separated by commas.
-    #[param(value_type = Option<Vec<String>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false,
+        example = json!(["pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"]))]
     payout_id: Option<OneOf<String>>,
     /// Only rows that arose at this time or later.
     created_after: Option<Timestamp>,
@@ -100,6 +116,7 @@ impl From<CommissionQuery> for CommissionFilter {
     operation_id = "listCommissions",
     params(CommissionQuery),
     responses((status = 200, description = "A page of commissions", body = CommissionList)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("")]
@@ -110,9 +127,152 @@ async fn list_commissions(
 ) -> Result<Listing<Commission>> {
     let manager_id = who.account_id()?;
     let Filter { filter, page } = query;
-    let (filter, wanted) = (CommissionFilter::from(filter), page.clone());
-    let rows = app.db.read(move |conn| service::list(conn, manager_id, &filter, &wanted)).await?;
+    let (filter, after, limit) = (CommissionFilter::from(filter), page.after_key()?, page.fetch());
+    let rows = app.db.read(move |conn| service::list(conn, manager_id, &filter, after, limit)).await?;
     Ok(page.listing(rows, |commission| commission.id))
+}
+
+/// Export commissions.
+///
+/// The list with the same filters, as a file that is streamed. In CSV, text that a spreadsheet would take for a formula
+/// gets a leading `'`.
+#[utoipa::path(
+    tag = "Commissions",
+    operation_id = "exportCommissions",
+    params(CommissionQuery, ExportQuery),
+    responses((status = 200, description = "The file", content(
+        (String = "text/csv", example = json!(CSV_EXAMPLE)),
+        (String = "application/x-ndjson", example = json!(NDJSON_EXAMPLE)),
+    ))),
+    extensions(("x-accounts" = json!("manager"))),
+    security(("apiKey" = ["commissions:read"]))
+)]
+#[get("/export")]
+async fn export_commissions(
+    who: Manager<CommissionsRead>,
+    app: App,
+    filter: Query<CommissionQuery>,
+    form: Query<ExportQuery>,
+) -> Result<HttpResponse> {
+    let (manager_id, db, filter) = (who.account_id()?, app.db.clone(), CommissionFilter::from(filter.0));
+    export::export(&form.0, "commissions", move |after, limit| {
+        let (db, filter) = (db.clone(), filter.clone());
+        async move {
+            let rows = db.read(move |conn| service::list(conn, manager_id, &filter, after, limit)).await?;
+            Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+        }
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+struct TimeSeriesQuery {
+    /// How long a point is; a day when left out.
+    #[param(inline)]
+    interval: Option<Interval>,
+    /// The time zone of days, weeks and months, by its name in the IANA database; UTC when left out.
+    #[param(inline, example = "Europe/Berlin")]
+    time_zone: Option<Zone>,
+    /// From this time or day on; when left out, 30 days, 12 weeks or 12 months before `to`.
+    #[param(inline, example = "2026-01-01")]
+    from: Option<Moment>,
+    /// Until this time or the beginning of this day; now when left out. At most five years after `from`.
+    #[param(inline, example = "2026-02-01")]
+    to: Option<Moment>,
+    /// The currency; the program currency when left out.
+    currency: Option<Currency>,
+}
+
+/// Longest time series, in days.
+const MAX_SERIES_DAYS: i64 = 5 * 366;
+
+impl TimeSeriesQuery {
+    /// What is asked for at `now`.
+    ///
+    /// # Errors
+    /// 400 for a range that ends before it begins, or that is too long.
+    fn range(&self, now: Timestamp) -> Result<((Interval, Zone), (Timestamp, Timestamp))> {
+        let (interval, zone) = (self.interval.unwrap_or(Interval::Day), self.time_zone.unwrap_or(Zone::UTC));
+        let default_days = match interval {
+            Interval::Day => 30,
+            Interval::Week => 84,
+            Interval::Month => 365,
+        };
+        let to = self.to.map_or(now, |to| to.in_zone(zone));
+        let from = self.from.map_or(to.plus_days(-default_days), |from| from.in_zone(zone));
+        if from > to {
+            return Err(invalid_parameter("from", "range", "must not be after `to`"));
+        }
+        if from.plus_days(MAX_SERIES_DAYS) < to {
+            return Err(invalid_parameter("from", "range", "must be at most five years before `to`"));
+        }
+        Ok(((interval, zone), (from, to)))
+    }
+}
+
+/// Earnings over time.
+///
+/// By day, week (from Monday on) or month in a time zone: commissions by the time of their payment, less what was reversed and
+/// with what was adjusted, by their own time. The series has every interval that the range touches, whole.
+#[utoipa::path(
+    tag = "Commissions",
+    operation_id = "getCommissionTimeSeries",
+    params(TimeSeriesQuery),
+    responses((status = 200, description = "The series", body = TimeSeries)),
+    extensions(("x-accounts" = json!("manager"))),
+    security(("apiKey" = ["commissions:read"]))
+)]
+#[get("/time-series")]
+async fn get_commission_time_series(
+    who: Manager<CommissionsRead>,
+    app: App,
+    query: Query<TimeSeriesQuery>,
+) -> Result<web::Json<TimeSeries>> {
+    let (manager_id, currency) = (who.account_id()?, query.0.currency);
+    let (points, range) = query.0.range(app.clock.now())?;
+    let read = move |conn: &mut _| {
+        let currency = match currency {
+            Some(currency) => currency,
+            None => program::service::current(conn)?.config.currency,
+        };
+        time_series::earnings(conn, manager_id, currency, points, range)
+    };
+    app.db.snapshot(read).await.map(web::Json)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(rename_all = "camelCase")]
+struct MaturingQuery {
+    /// Only commissions in this currency.
+    currency: Option<Currency>,
+    /// The time zone of the days, by its name in the IANA database; UTC when left out.
+    #[param(inline, example = "Europe/Berlin")]
+    time_zone: Option<Zone>,
+}
+
+/// Commissions in review by the day on which they get ready.
+///
+/// What refunds leave of them will be ready to payout then. Soonest first, all days.
+#[utoipa::path(
+    tag = "Commissions",
+    operation_id = "listMaturingCommissions",
+    params(MaturingQuery),
+    responses((status = 200, description = "The days", body = MaturingCommissions)),
+    extensions(("x-accounts" = json!("manager"))),
+    security(("apiKey" = ["commissions:read"]))
+)]
+#[get("/maturing")]
+async fn list_maturing_commissions(
+    who: Manager<CommissionsRead>,
+    app: App,
+    query: Query<MaturingQuery>,
+) -> Result<web::Json<MaturingCommissions>> {
+    let (manager_id, MaturingQuery { currency, time_zone }) = (who.account_id()?, query.0);
+    let zone = time_zone.unwrap_or(Zone::UTC);
+    app.db.read(move |conn| time_series::maturing(conn, manager_id, currency, zone)).await.map(web::Json)
 }
 
 /// Summary of commissions.
@@ -123,6 +283,7 @@ async fn list_commissions(
     tag = "Commissions",
     operation_id = "getCommissionSummary",
     responses((status = 200, description = "The summary", body = CommissionSummary)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("/summary")]
@@ -136,7 +297,8 @@ async fn get_commission_summary(who: Manager<CommissionsRead>, app: App) -> Resu
 #[serde(rename_all = "camelCase")]
 struct EarningsQuery {
     /// Only containers of one of these sub-accounts, separated by commas.
-    #[param(value_type = Option<Vec<String>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false,
+        example = json!(["acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"]))]
     sub_account_id: Option<OneOf<String>>,
 }
 
@@ -149,6 +311,7 @@ struct EarningsQuery {
     operation_id = "listCommissionsByContainer",
     params(EarningsQuery),
     responses((status = 200, description = "A page of containers", body = ContainerEarningsList)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("/by-container")]
@@ -173,6 +336,7 @@ async fn list_commissions_by_container(
     operation_id = "getCommission",
     params(("commissionId" = LineId, Path, description = "Id of the commission or adjustment")),
     responses((status = 200, description = "The commission", body = Commission)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("/{commissionId}")]
@@ -194,6 +358,7 @@ async fn get_commission(
     operation_id = "explainCommission",
     params(("commissionId" = LineId, Path, description = "Id of the commission or adjustment")),
     responses((status = 200, description = "The explanation", body = Explanation)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("/{commissionId}/explanation")]

@@ -98,5 +98,6 @@ pub const fn ready_posting(row: &CommissionRow) -> Posting {
         amount_minor: row.net_minor(),
         line_id: row.id,
         payout_id: None,
+        earned_at: None,
     }
 }

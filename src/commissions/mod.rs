@@ -2,6 +2,7 @@
 
 pub mod accrual;
 pub mod by_container;
+pub mod calendar;
 pub mod explanation;
 mod handlers;
 pub mod maturity;
@@ -9,6 +10,7 @@ mod models;
 mod resource;
 pub mod service;
 pub mod summary;
+pub mod time_series;
 
 pub use handlers::routes;
 pub use models::{CommissionRow, CommissionStatus, LineId, LineKind, NoCommissionReason};

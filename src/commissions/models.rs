@@ -150,7 +150,8 @@ impl utoipa::PartialSchema for LineId {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         utoipa::openapi::ObjectBuilder::new()
             .schema_type(utoipa::openapi::schema::Type::String)
-            .pattern(Some("^(com|adj)_[0-9A-HJKMNP-TV-Z]{26}$"))
+            .pattern(Some("^(com|adj)_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))
+            .description(Some("Id of a commission or an adjustment: opaque, and in the order of making."))
             .examples(["com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"])
             .into()
     }
@@ -240,6 +241,53 @@ pub struct CommissionRow {
 }
 
 impl CommissionRow {
+    /// An adjustment of what `account_id` earned, ready at once; about `adjusted`, or about no commission.
+    #[must_use]
+    pub fn adjustment(
+        now: Timestamp,
+        id: AdjustmentId,
+        account_id: AccountId,
+        amount: Money,
+        reason: &str,
+        adjusted: Option<&Self>,
+    ) -> Self {
+        Self {
+            account_id,
+            id: LineId::Adjustment(id),
+            kind: LineKind::Adjustment,
+            status: CommissionStatus::ReadyToPayout,
+            reason: Some(reason.to_owned()),
+            client_id: adjusted.and_then(|row| row.client_id),
+            client_email: adjusted.and_then(|row| row.client_email.clone()),
+            client_name: adjusted.and_then(|row| row.client_name.clone()),
+            container_id: adjusted.and_then(|row| row.container_id),
+            container_name: adjusted.and_then(|row| row.container_name.clone()),
+            product: adjusted.and_then(|row| row.product),
+            plan: adjusted.and_then(|row| row.plan.clone()),
+            billing_period: adjusted.and_then(|row| row.billing_period),
+            payment_id: adjusted.and_then(|row| row.payment_id),
+            payment_external_id: adjusted.and_then(|row| row.payment_external_id.clone()),
+            payment_amount_minor: adjusted.and_then(|row| row.payment_amount_minor),
+            payment_occurred_at: adjusted.and_then(|row| row.payment_occurred_at),
+            currency: amount.currency,
+            base_minor: None,
+            rate_bps: None,
+            rate_source: None,
+            level: None,
+            program_version: None,
+            review_days: None,
+            amount_minor: amount.minor,
+            reversed_minor: 0,
+            refund_adjusted_minor: 0,
+            review_until: None,
+            ready_at: Some(now),
+            payout_id: None,
+            adjusts: adjusted.map(|row| row.id),
+            note: None,
+            created_at: now,
+        }
+    }
+
     /// What is left of it, in minor units.
     #[must_use]
     pub const fn net_minor(&self) -> i64 {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::models::{CommissionRow, CommissionStatus, LineId, LineKind};
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
+use crate::http::export::{Cell, ExportRow};
 use crate::id::{AccountId, ContainerId, PaymentId, PayoutId};
 use crate::money::{Money, Rate};
 
@@ -166,5 +167,74 @@ impl From<&CommissionRow> for Commission {
             adjusts: row.adjusts,
             created_at: row.created_at,
         }
+    }
+}
+
+impl ExportRow for Commission {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "status",
+        "reason",
+        "subAccountId",
+        "subAccountEmail",
+        "subAccountName",
+        "containerId",
+        "containerName",
+        "product",
+        "plan",
+        "paymentId",
+        "paymentExternalId",
+        "paymentAmount",
+        "paymentOccurredAt",
+        "billingPeriod",
+        "base",
+        "ratePercent",
+        "amount",
+        "reversed",
+        "net",
+        "currency",
+        "level",
+        "programVersion",
+        "reviewUntil",
+        "readyAt",
+        "payoutId",
+        "adjusts",
+        "createdAt",
+    ];
+
+    fn cells(&self) -> Vec<Cell> {
+        let (client, container, payment) = (self.sub_account.as_ref(), self.container.as_ref(), self.payment.as_ref());
+        vec![
+            Cell::plain(self.id),
+            Cell::plain(self.kind),
+            Cell::plain(self.status),
+            Cell::text(self.reason.as_deref()),
+            Cell::maybe(client.map(|client| client.id)),
+            Cell::text(client.map(|client| client.email.as_str())),
+            Cell::text(client.map(|client| client.name.as_str())),
+            Cell::maybe(container.map(|container| container.id)),
+            Cell::text(container.map(|container| container.name.as_str())),
+            Cell::maybe(container.map(|container| container.product)),
+            Cell::text(container.map(|container| container.plan.as_str())),
+            Cell::maybe(payment.map(|payment| payment.id)),
+            Cell::text(payment.map(|payment| payment.external_id.as_str())),
+            Cell::maybe(payment.map(|payment| payment.amount.decimal())),
+            Cell::maybe(payment.map(|payment| payment.occurred_at)),
+            Cell::maybe(payment.map(|payment| payment.billing_period)),
+            Cell::maybe(self.base.map(Money::decimal)),
+            Cell::maybe(self.rate_percent),
+            Cell::plain(self.amount.decimal()),
+            Cell::plain(self.reversed.decimal()),
+            Cell::plain(self.net.decimal()),
+            Cell::plain(self.amount.currency),
+            Cell::maybe(self.level),
+            Cell::maybe(self.program_version),
+            Cell::maybe(self.review_until),
+            Cell::maybe(self.ready_at),
+            Cell::maybe(self.payout_id),
+            Cell::maybe(self.adjusts),
+            Cell::plain(self.created_at),
+        ]
     }
 }

@@ -9,12 +9,11 @@ use crate::containers::Product;
 use crate::db::schema::commissions;
 use crate::db::{Conn, narrow};
 use crate::error::{OrNotFound, Result};
-use crate::http::Page;
 use crate::id::{AccountId, ContainerId, PayoutId};
 use crate::money::Currency;
 
 /// What a list of commissions is narrowed to: rows with one of the values, where there are any.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct CommissionFilter {
     /// Where they stand.
     pub statuses: Option<Vec<CommissionStatus>>,
@@ -42,18 +41,24 @@ pub struct CommissionFilter {
     pub occurred_before: Option<Timestamp>,
 }
 
-/// A page of the manager's commissions and adjustments, newest first.
+/// Up to `limit` of the manager's commissions and adjustments before `after`, newest first.
 ///
 /// # Errors
-/// 400 for a bad cursor; the database's own failure.
-pub fn list(conn: &mut Conn, manager_id: AccountId, filter: &CommissionFilter, page: &Page) -> Result<Vec<Commission>> {
+/// The database's own failure.
+pub fn list(
+    conn: &mut Conn,
+    manager_id: AccountId,
+    filter: &CommissionFilter,
+    after: Option<LineId>,
+    limit: i64,
+) -> Result<Vec<Commission>> {
     let mut query = commissions::table
         .filter(commissions::account_id.eq(manager_id))
         .order(commissions::id.desc())
-        .limit(page.fetch())
+        .limit(limit)
         .select(CommissionRow::as_select())
         .into_boxed();
-    if let Some(after) = page.after_key::<LineId>()? {
+    if let Some(after) = after {
         query = query.filter(commissions::id.lt(after));
     }
     narrow!(query, commissions::status, &filter.statuses);

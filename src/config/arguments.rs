@@ -59,6 +59,16 @@ pub struct Arguments {
     )]
     encryption_key: Option<Secret>,
 
+    /// The key before the present one: what it encrypted can be read until `reencrypt` has run
+    #[arg(
+        long,
+        global = true,
+        env = "STAPE_ENCRYPTION_KEY_PREVIOUS",
+        value_name = "STAPE_ENCRYPTION_KEY_PREVIOUS",
+        hide_env_values = true
+    )]
+    encryption_key_previous: Option<Secret>,
+
     /// The SMTP server that takes the mails: `smtp://…`, with STARTTLS `smtp://…?tls=required`, or `smtps://…`
     /// [default: none, mails are written to --mail-dir]
     #[arg(long, global = true, env = "STAPE_SMTP_URL", value_name = "STAPE_SMTP_URL", hide_env_values = true)]
@@ -142,6 +152,7 @@ impl Arguments {
             jwt: self.jwt_secret.filter(is_set),
             jwt_previous: self.jwt_secret_previous.filter(is_set),
             encryption_key: self.encryption_key.filter(is_set),
+            encryption_key_previous: self.encryption_key_previous.filter(is_set),
         };
         let secrets = Secrets::resolve(given, &database_url)?;
         let defaults = Settings::new(database_url, secrets);

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 pub use arguments::Arguments;
-pub use secrets::{EncryptionKey, Secret, Secrets};
+pub use secrets::{EncryptionKey, Secret, Secrets, secrets_file};
 pub use values::{LogFormat, Origin, PublicUrl, RateLimit};
 
 use crate::clock::Timestamp;

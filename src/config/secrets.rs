@@ -16,6 +16,7 @@ use crate::db::DatabaseUrl;
 const JWT_SECRET: &str = "STAPE_JWT_SECRET";
 const JWT_SECRET_PREVIOUS: &str = "STAPE_JWT_SECRET_PREVIOUS";
 const ENCRYPTION_KEY: &str = "STAPE_ENCRYPTION_KEY";
+const ENCRYPTION_KEY_PREVIOUS: &str = "STAPE_ENCRYPTION_KEY_PREVIOUS";
 
 /// Shorter secrets could be guessed.
 const JWT_SECRET_MIN_BYTES: usize = 32;
@@ -51,6 +52,12 @@ impl fmt::Debug for Secret {
 pub struct EncryptionKey([u8; 32]);
 
 impl EncryptionKey {
+    /// A new one, unlike any other.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_bytes())
+    }
+
     /// The 32 bytes themselves.
     #[must_use]
     pub fn reveal(&self) -> &[u8; 32] {
@@ -73,6 +80,8 @@ pub struct Secrets {
     pub jwt_previous: Option<Secret>,
     /// Encrypts payout methods at rest.
     pub encryption_key: EncryptionKey,
+    /// Opens what was encrypted before the key was changed.
+    pub encryption_key_previous: Option<EncryptionKey>,
 }
 
 impl Secrets {
@@ -82,7 +91,8 @@ impl Secrets {
         Self {
             jwt: Secret(STANDARD.encode(random_bytes::<48>())),
             jwt_previous: None,
-            encryption_key: EncryptionKey(random_bytes()),
+            encryption_key: EncryptionKey::random(),
+            encryption_key_previous: None,
         }
     }
 
@@ -93,7 +103,7 @@ impl Secrets {
     pub fn resolve(given: Given, database_url: &DatabaseUrl) -> Result<Self, SettingError> {
         let given = match (database_url, &given.jwt, &given.encryption_key) {
             (DatabaseUrl::Sqlite(database), jwt, key) if jwt.is_none() || key.is_none() => {
-                given.or(read_or_make(&file_beside(database))?)
+                given.or(read_or_make(&secrets_file(database))?)
             }
             _ => given,
         };
@@ -101,7 +111,10 @@ impl Secrets {
         Ok(Self {
             jwt: checked(given.jwt.ok_or_else(required(JWT_SECRET))?, JWT_SECRET)?,
             jwt_previous: given.jwt_previous.map(|secret| checked(secret, JWT_SECRET_PREVIOUS)).transpose()?,
-            encryption_key: decoded(&given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?)?,
+            encryption_key: decoded(&given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?, ENCRYPTION_KEY)?,
+            encryption_key_previous: (given.encryption_key_previous.as_ref())
+                .map(|key| decoded(key, ENCRYPTION_KEY_PREVIOUS))
+                .transpose()?,
         })
     }
 }
@@ -112,6 +125,7 @@ pub struct Given {
     pub(super) jwt: Option<Secret>,
     pub(super) jwt_previous: Option<Secret>,
     pub(super) encryption_key: Option<Secret>,
+    pub(super) encryption_key_previous: Option<Secret>,
 }
 
 impl Given {
@@ -120,6 +134,7 @@ impl Given {
             jwt: self.jwt.or(file.jwt),
             jwt_previous: self.jwt_previous.or(file.jwt_previous),
             encryption_key: self.encryption_key.or(file.encryption_key),
+            encryption_key_previous: self.encryption_key_previous.or(file.encryption_key_previous),
         }
     }
 }
@@ -132,13 +147,14 @@ fn checked(secret: Secret, setting: &'static str) -> Result<Secret, SettingError
     Ok(secret)
 }
 
-fn decoded(secret: &Secret) -> Result<EncryptionKey, SettingError> {
+fn decoded(secret: &Secret, setting: &'static str) -> Result<EncryptionKey, SettingError> {
     let bytes = STANDARD.decode(secret.0.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(EncryptionKey).ok_or_else(|| SettingError::new(ENCRYPTION_KEY, "must be 32 bytes in standard base64"))
+    bytes.map(EncryptionKey).ok_or_else(|| SettingError::new(setting, "must be 32 bytes in standard base64"))
 }
 
-/// `stape.db` → `stape.db.secrets`.
-fn file_beside(database: &Path) -> PathBuf {
+/// Where the secrets of a SQLite database are: `stape.db` → `stape.db.secrets`.
+#[must_use]
+pub fn secrets_file(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".secrets");
     path.into()
@@ -163,6 +179,7 @@ fn read_or_make(path: &Path) -> Result<Given, SettingError> {
         jwt: value(JWT_SECRET),
         jwt_previous: value(JWT_SECRET_PREVIOUS),
         encryption_key: value(ENCRYPTION_KEY),
+        encryption_key_previous: value(ENCRYPTION_KEY_PREVIOUS),
     })
 }
 
@@ -205,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn the_file_may_name_the_key_before_the_present_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Secrets::resolve(Given::default(), &sqlite(&directory)).unwrap();
+        let file = directory.path().join("stape.db.secrets");
+        let kept = std::fs::read_to_string(&file).unwrap().replace(ENCRYPTION_KEY, ENCRYPTION_KEY_PREVIOUS);
+        let new = STANDARD.encode([7; 32]);
+        std::fs::write(&file, format!("{kept}{ENCRYPTION_KEY}={new}\n")).unwrap();
+        let second = Secrets::resolve(Given::default(), &sqlite(&directory)).unwrap();
+        assert_eq!(second.encryption_key, EncryptionKey([7; 32]));
+        assert_eq!(second.encryption_key_previous, Some(first.encryption_key));
+    }
+
+    #[test]
     fn several_first_starts_at_once_agree() {
         let directory = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
@@ -236,6 +266,13 @@ mod tests {
             ..Given::default()
         };
         assert_eq!(Secrets::resolve(bad, &postgres()).unwrap_err().setting, ENCRYPTION_KEY);
+        let bad = Given {
+            jwt: Some(Secret("x".repeat(32))),
+            encryption_key: Some(Secret(STANDARD.encode([7; 32]))),
+            encryption_key_previous: Some(Secret("AAAA".into())),
+            ..Given::default()
+        };
+        assert_eq!(Secrets::resolve(bad, &postgres()).unwrap_err().setting, ENCRYPTION_KEY_PREVIOUS);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use super::changes::{self, Asker, ChangePlan, UpdateContainer, Wish};
 use super::handlers::is_manager;
 use super::models::Container;
 use super::transfer::{self, TransferContainer};
-use crate::app::App;
 use crate::auth::principal::{Account, ContainersWrite, NotOnBehalf, Principal, Standard};
 use crate::error::Result;
 use crate::http::{Body, Command, NoFields, Reply};
 use crate::id::{AccountId, ContainerId};
+use crate::state::App;
 
 /// Registers the operations, within `/v3/containers`.
 pub fn routes(config: &mut ServiceConfig) {
@@ -33,6 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = UpdateContainer,
     responses((status = 200, description = "The container", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[patch("/{containerId}")]
@@ -56,6 +57,7 @@ async fn update_container(
     operation_id = "deleteContainer",
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     responses((status = 204, description = "It is gone")),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[delete("/{containerId}")]
@@ -80,6 +82,7 @@ async fn delete_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = ChangePlan,
     responses((status = 202, description = "The container with the open request", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/change-plan")]
@@ -105,6 +108,7 @@ async fn change_container_plan(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/cancel")]
@@ -131,6 +135,7 @@ async fn cancel_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/reactivate")]
@@ -158,6 +163,7 @@ async fn reactivate_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = TransferContainer,
     responses((status = 202, description = "The container, with its new owner and the open request", body = Container)),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/transfer")]

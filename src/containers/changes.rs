@@ -1,6 +1,8 @@
 //! What a client, or its manager with access, does with a container: rename, delete, and ask the operator for what only its
 //! billing system can do. A subscription itself is changed by `subscription.changed` and by a transfer alone.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
@@ -8,7 +10,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::models::{BillingPeriod, Container, ContainerRow, SubscriptionStatus};
-use super::{service, slots};
+use super::{alerts, service, slots};
 use crate::accounts::AccountRow;
 use crate::context::Context;
 use crate::db::schema::containers;
@@ -148,6 +150,7 @@ pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: Con
         .execute(conn)?;
     if let Some(link) = link {
         uncount(conn, context, &locked, &link, &row)?;
+        alerts::refresh(conn, &BTreeSet::from([account_id]))?;
     }
     for account in &locked {
         audit::record(conn, context, Some(account.id), "container.deleted", id, None)?;

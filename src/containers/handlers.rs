@@ -7,12 +7,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{Container, ContainerStatus, CreateContainer, Product};
 use super::service::{self, ContainerFilter};
-use crate::app::App;
 use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, ContainersRead, ContainersWrite, Principal};
 use crate::error::Result;
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::{AccountId, ContainerId};
+use crate::state::App;
 
 list_type!(ContainerList, Container, "A page of containers, newest first.");
 
@@ -32,6 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
 #[serde(rename_all = "camelCase")]
 struct ContainerQuery {
     /// Only containers of this sub-account.
+    #[param(example = "acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
     sub_account_id: Option<String>,
     /// Only containers with one of these plans, separated by commas.
     #[param(value_type = Option<Vec<String>>, style = Form, explode = false, example = json!(["pro"]))]
@@ -56,6 +57,7 @@ struct ContainerQuery {
     operation_id = "listContainers",
     params(ContainerQuery),
     responses((status = 200, description = "A page of containers", body = ContainerList)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:read"]))
 )]
 #[get("")]
@@ -93,6 +95,7 @@ async fn list_containers(
     operation_id = "createContainer",
     request_body = CreateContainer,
     responses((status = 201, description = "The new container", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("")]
@@ -117,6 +120,7 @@ async fn create_container(
     operation_id = "getContainer",
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     responses((status = 200, description = "The container", body = Container)),
+    extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["containers:read"]))
 )]
 #[get("/{containerId}")]

@@ -1,5 +1,6 @@
 //! Containers: what clients own and pay for, and what they bring their managers.
 
+pub mod alerts;
 mod change_handlers;
 mod changes;
 mod handlers;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::models::{Container, ContainerRow, OwnershipRow, SubscriptionStatus};
-use super::{service, slots};
+use super::{alerts, service, slots};
 use crate::accounts::service::email_key;
 use crate::accounts::{self, AccountKind, AccountRow};
 use crate::context::Context;
@@ -70,6 +70,7 @@ pub fn transfer(
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
     let program = program::service::current(conn)?;
     count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
+    alerts::refresh(conn, &BTreeSet::from([account_id, new_owner_id]))?;
     let details = json!({"from": account_id, "to": new_owner_id});
     for told_id in locked.keys() {
         audit::record(conn, context, Some(*told_id), "container.transferred", id, Some(details.clone()))?;

@@ -6,6 +6,7 @@
 mod columns;
 mod conn;
 mod connection;
+mod day;
 mod failure;
 pub mod migrate;
 mod narrow;
@@ -24,6 +25,7 @@ use actix_web::web;
 pub(crate) use columns::{column, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
+pub use day::utc_day;
 pub use failure::{is_lock_timeout, is_unique_violation};
 pub(crate) use narrow::narrow;
 pub use search::{containing, search_text};

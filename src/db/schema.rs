@@ -451,6 +451,171 @@ table! {
     }
 }
 
+table! {
+    payout_methods (account_id, currency) {
+        account_id -> Text,
+        currency -> Text,
+        method_type -> Text,
+        label -> Text,
+        details -> Binary,
+        created_at -> Timestamp,
+        changed_at -> Timestamp,
+    }
+}
+
+table! {
+    payouts (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        number -> Text,
+        status -> Text,
+        currency -> Text,
+        amount_minor -> BigInt,
+        line_count -> BigInt,
+        method_type -> Text,
+        method_label -> Text,
+        method_details -> Binary,
+        requested_by -> Text,
+        requested_at -> Timestamp,
+        approved_at -> Nullable<Timestamp>,
+        started_at -> Nullable<Timestamp>,
+        paid_at -> Nullable<Timestamp>,
+        closed_at -> Nullable<Timestamp>,
+        reference -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        batch_id -> Nullable<Text>,
+        returned_by -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    payout_lines (account_id, payout_id, line_id) {
+        account_id -> Text,
+        payout_id -> Text,
+        line_id -> Text,
+        amount_minor -> BigInt,
+    }
+}
+
+table! {
+    payout_numbers (account_id, year) {
+        account_id -> Text,
+        year -> Integer,
+        last_number -> BigInt,
+    }
+}
+
+table! {
+    payout_schedules (account_id) {
+        account_id -> Text,
+        schedule_type -> Text,
+        day_of_month -> Nullable<Integer>,
+        minimums -> Text,
+        changed_at -> Timestamp,
+    }
+}
+
+table! {
+    scheduled_payouts (account_id, currency) {
+        account_id -> Text,
+        currency -> Text,
+        scheduled_for -> Timestamp,
+        due_at -> Timestamp,
+    }
+}
+
+table! {
+    payout_batches (id) {
+        id -> Text,
+        format -> Text,
+        currency -> Text,
+        amount_minor -> BigInt,
+        payout_count -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    ledger_months (account_id, currency, month) {
+        account_id -> Text,
+        currency -> Text,
+        month -> Timestamp,
+        earned_minor -> BigInt,
+        posted_minor -> BigInt,
+        reversed_minor -> BigInt,
+        adjusted_minor -> BigInt,
+        paid_minor -> BigInt,
+    }
+}
+
+table! {
+    clicks (account_id, id) {
+        account_id -> Text,
+        id -> Text,
+        link_id -> Text,
+        source -> Nullable<Text>,
+        visitor_hash -> Binary,
+        created_at -> Timestamp,
+    }
+}
+
+table! {
+    link_visitors (account_id, link_id, day, visitor_hash) {
+        account_id -> Text,
+        link_id -> Text,
+        day -> Timestamp,
+        visitor_hash -> Binary,
+    }
+}
+
+table! {
+    visitor_keys (day) {
+        day -> Timestamp,
+        key -> Binary,
+    }
+}
+
+table! {
+    referrals (client_id) {
+        client_id -> Text,
+        account_id -> Text,
+        link_id -> Text,
+        click_id -> Nullable<Text>,
+        signed_up_at -> Timestamp,
+        first_paid_at -> Nullable<Timestamp>,
+    }
+}
+
+table! {
+    link_statistics (account_id, link_id, day) {
+        account_id -> Text,
+        link_id -> Text,
+        day -> Timestamp,
+        clicks -> BigInt,
+        unique_visitors -> BigInt,
+        sign_ups -> BigInt,
+        paying_clients -> BigInt,
+    }
+}
+
+table! {
+    client_alerts (client_id) {
+        client_id -> Text,
+        account_id -> Text,
+        limit_exceeded -> Bool,
+        with_errors -> Bool,
+    }
+}
+
+table! {
+    manager_alerts (account_id) {
+        account_id -> Text,
+        limit_exceeded -> BigInt,
+        with_errors -> BigInt,
+    }
+}
+
 allow_tables_to_appear_in_same_query!(
     settings,
     accounts,
@@ -485,4 +650,19 @@ allow_tables_to_appear_in_same_query!(
     mails,
     password_tokens,
     access_requests,
+    payout_methods,
+    payouts,
+    payout_lines,
+    payout_numbers,
+    payout_schedules,
+    scheduled_payouts,
+    payout_batches,
+    ledger_months,
+    clicks,
+    link_visitors,
+    visitor_keys,
+    referrals,
+    link_statistics,
+    client_alerts,
+    manager_alerts,
 );

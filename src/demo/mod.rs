@@ -3,6 +3,7 @@
 //! Everything in it is made by the services that requests use, day by day through 14 months, so that histories, ledgers
 //! and feeds are true to life. Started again it keeps its data and gives new keys, for keys are shown only once.
 
+mod payouts;
 mod playback;
 mod story;
 
@@ -11,7 +12,7 @@ use diesel::prelude::*;
 use crate::accounts::{AccountKind, AccountRow};
 use crate::api_keys::models::CreateApiKey;
 use crate::api_keys::{self, operator_keys};
-use crate::auth::{Scope, Scopes};
+use crate::auth::{Scope, Scopes, passwords};
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::Conn;
@@ -19,25 +20,37 @@ use crate::db::schema::{accounts, api_keys as api_keys_table, operator_keys as o
 use crate::error::{Error, Result};
 use crate::id::{AccountId, ApiKeyId, OperatorKeyId};
 use crate::server::Server;
+use crate::state::AppState;
 
 /// Name of the keys that the demonstration gives and takes back.
 const KEY_NAME: &str = "Demonstration";
 
-/// Fills an empty database, and says what a person can do with it.
+/// Password of every agency's and partner's owner in the demonstration. It protects made-up data alone.
+const PASSWORD: &str = "harbour-lights-at-dawn";
+
+/// What fills an empty database, before anything else works on it: the story has its own time, and what falls due by the
+/// clock would happen in it too early.
+///
+/// # Errors
+/// A password that cannot be hashed.
+pub async fn filling() -> Result<impl FnOnce(&AppState) -> Result<()> + Send + 'static> {
+    let password_hash = passwords::hash_new(PASSWORD.to_owned(), Vec::new()).await?;
+    Ok(move |state: &AppState| {
+        let filled: Option<AccountRow> = state.db.read_blocking(first_partner)?;
+        if filled.is_none() {
+            playback::play(&state.db, &state.vault, state.clock.now(), &password_hash)?;
+        }
+        Ok(())
+    })
+}
+
+/// Gives new keys, and says what a person can do with the filled database.
 ///
 /// # Errors
 /// The database's own failure.
 pub async fn run(server: &Server) -> Result<String> {
-    let state = server.state().clone();
-    let now = state.clock.now();
-    let work = move || {
-        let filled: Option<AccountRow> = state.db.read_blocking(first_partner)?;
-        if filled.is_none() {
-            playback::play(&state.db, now)?;
-        }
-        state.db.write_blocking(move |conn| keys(conn, now))
-    };
-    let keys = actix_web::web::block(work).await.map_err(Error::internal)??;
+    let now = server.state().clock.now();
+    let keys = server.state().db.write(move |conn| keys(conn, now)).await?;
     Ok(announcement(&server.state().public_url, &keys))
 }
 
@@ -49,12 +62,14 @@ struct Keys {
 
 fn announcement(url: &str, keys: &Keys) -> String {
     let Keys { partner, client, operator } = keys;
+    let email = first_email();
     format!(
         "Address:        {url}\n\
          Documentation:  {url}/docs\n\
          Partner's key:  {partner}\n\
          Client's key:   {client}\n\
          Operator's key: {operator}\n\
+         Partner's login: {email} with the password {PASSWORD}\n\
          \n\
          Try:\n  \
          curl -H 'X-AUTH-TOKEN: {partner}' '{url}/v3/commissions/summary'\n  \
@@ -64,13 +79,16 @@ fn announcement(url: &str, keys: &Keys) -> String {
 }
 
 fn first_partner(conn: &mut Conn) -> Result<Option<AccountRow>> {
-    let email = story::MANAGERS.first().map_or("", |manager| manager.email);
     let row = accounts::table
-        .filter(accounts::email.eq(email))
+        .filter(accounts::email.eq(first_email()))
         .select(AccountRow::as_select())
         .get_result(conn)
         .optional()?;
     Ok(row)
+}
+
+fn first_email() -> &'static str {
+    story::MANAGERS.first().map_or("", |manager| manager.email)
 }
 
 /// New keys of the first partner, its first client and an operator, instead of those given before.

@@ -1,7 +1,12 @@
 //! Plays the story into a database, day by day, through the product's own services.
 
+mod arrivals;
+
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
+use super::payouts::Payouts;
 use super::story::{self, Client, Container, DAYS, MANAGERS};
 use crate::accounts::service::NewAccount;
 use crate::batch::{Outcome, Verdict};
@@ -13,11 +18,12 @@ use crate::containers::{CreateContainer, reports};
 use crate::context::Context;
 use crate::db::Db;
 use crate::error::{Code, Error, Result};
-use crate::id::{AccountId, ApplicationId, ContainerId};
+use crate::id::{AccountId, ApplicationId, ClickId, ContainerId, ReferralLinkId};
 use crate::partners::applications;
 use crate::progress::Progress;
-use crate::sub_accounts::CreateSubAccount;
-use crate::{accounts, containers, mail, sub_accounts};
+use crate::referrals::ReferralLinkRow;
+use crate::vault::Vault;
+use crate::{accounts, containers};
 
 /// Days from an application to its decision.
 const DECISION_DAYS: i64 = 2;
@@ -30,6 +36,10 @@ struct Scene<'a> {
     db: &'a Db,
     start: Timestamp,
     managers: Vec<(AccountId, Membership)>,
+    /// The links of each manager, the default one first.
+    links: Vec<Vec<ReferralLinkRow>>,
+    /// The newest click on each link that led to no sign-up yet.
+    clicks: HashMap<ReferralLinkId, ClickId>,
     clients: Vec<AccountId>,
     containers: Vec<Option<ContainerId>>,
     payments: usize,
@@ -47,7 +57,7 @@ enum Membership {
 ///
 /// # Errors
 /// The database's own failure; a refusal, which the story does not mean.
-pub fn play(db: &Db, now: Timestamp) -> Result<()> {
+pub fn play(db: &Db, vault: &Vault, now: Timestamp, password_hash: &str) -> Result<()> {
     let clients = story::clients();
     let containers = story::containers(&clients);
     let mut progress = Progress::start("days of the demonstration", u64::try_from(DAYS).ok());
@@ -55,12 +65,15 @@ pub fn play(db: &Db, now: Timestamp) -> Result<()> {
         db,
         start: now.plus_days(-DAYS),
         managers: Vec::new(),
+        links: Vec::new(),
+        clicks: HashMap::new(),
         clients: Vec::new(),
         containers: containers.iter().map(|_| None).collect(),
         payments: 0,
         refunds_due: Vec::new(),
     };
-    scene.sign_up_managers()?;
+    scene.sign_up_managers(password_hash)?;
+    let mut payouts = Payouts::new(db, vault);
     let mut arrivals: Vec<usize> = (0..clients.len()).collect();
     arrivals.sort_by_key(|index| clients.get(*index).map(|client| client.day));
     scene.clients = vec![AccountId::new(scene.start); clients.len()];
@@ -71,8 +84,10 @@ pub fn play(db: &Db, now: Timestamp) -> Result<()> {
             }
         }
         scene.bill(day, &clients, &containers)?;
+        scene.visit(day)?;
         scene.decide_memberships(day)?;
         while maturity::mature_due(db, scene.at(day, 23))? > 0 {}
+        payouts.of_day(day, scene.at(day, 23), &scene.partners())?;
         progress.reach(u64::try_from(day).unwrap_or(0));
     }
     scene.report(now, &containers)
@@ -84,10 +99,19 @@ impl Scene<'_> {
         self.start.plus_days(day - 1).plus_seconds(hour * 3_600)
     }
 
-    fn sign_up_managers(&mut self) -> Result<()> {
+    /// The managers that are in the program, each with its place in the story.
+    fn partners(&self) -> Vec<(usize, AccountId)> {
+        let managers = self.managers.iter().enumerate();
+        let partner = |(place, (id, membership)): (usize, &(AccountId, Membership))| {
+            matches!(membership, Membership::Partner).then_some((place, *id))
+        };
+        managers.filter_map(partner).collect()
+    }
+
+    fn sign_up_managers(&mut self, password_hash: &str) -> Result<()> {
         let context = Context::system(self.start);
         for manager in MANAGERS {
-            let context = context.clone();
+            let (context, password_hash) = (context.clone(), password_hash.to_owned());
             let create = move |conn: &mut _| {
                 let (first_name, last_name) = manager.owner;
                 let new = NewAccount {
@@ -96,34 +120,13 @@ impl Scene<'_> {
                     first_name: first_name.to_owned(),
                     last_name: last_name.to_owned(),
                     company_name: Some(manager.company.to_owned()),
-                    password_hash: None,
+                    password_hash: Some(password_hash.clone()),
                 };
                 accounts::service::create(conn, &context, new).map(|account| account.id)
             };
             let account_id = self.db.write_blocking(create)?;
+            self.links.push(self.make_links(account_id)?);
             self.managers.push((account_id, Membership::Agency { rejected_before: !manager.rejected_first }));
-        }
-        Ok(())
-    }
-
-    fn welcome(&mut self, day: i64, index: usize, client: &Client) -> Result<()> {
-        let Some((manager_id, _)) = self.managers.get(client.manager) else { return Ok(()) };
-        let (manager_id, context) = (*manager_id, Context::system(self.at(day, 8)));
-        let input = CreateSubAccount {
-            email: client.email.clone(),
-            first_name: client.first_name.to_owned(),
-            last_name: client.last_name.to_owned(),
-            send_invite: false,
-        };
-        let create = move |conn: &mut _| {
-            let created = sub_accounts::service::create(conn, &context, manager_id, &input)?;
-            // The people of the story have no mailboxes.
-            mail::outbox::clear(conn)?;
-            Ok(created)
-        };
-        let created = self.db.write_blocking(create)?;
-        if let Some(place) = self.clients.get_mut(index) {
-            *place = created.id;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use crate::accounts::AccountKind;
 use crate::containers::{BillingPeriod, Product};
+use crate::payout_methods::{AccountType, AchDetails, MethodDetails, SepaDetails};
 
 /// Days that the story lasts: 14 months.
 pub const DAYS: i64 = 425;
@@ -97,6 +98,92 @@ pub const MANAGERS: &[Manager] = &[
     },
 ];
 
+/// A referral link of the story.
+#[derive(Debug)]
+pub struct Link {
+    /// What its manager calls it.
+    pub name: &'static str,
+    /// Its source.
+    pub source: &'static str,
+    /// Where it leads.
+    pub target_url: &'static str,
+}
+
+/// The links that each manager makes besides the default one.
+pub const LINKS: &[Link] = &[
+    Link { name: "Newsletter", source: "newsletter", target_url: "https://stape.io/pricing" },
+    Link { name: "Conference talk", source: "talk", target_url: "https://stape.io/server-side-tracking" },
+];
+
+/// Clicks on a link on a day, from none to a dozen: fewer at the weekend, more as time goes by.
+#[must_use]
+pub fn clicks(manager: usize, link: usize, day: i64) -> usize {
+    let number = usize::try_from(day).unwrap_or(0);
+    let weekday = if number % 7 > 4 { 1 } else { 3 };
+    let popularity = [4, 3, 2, 1].get(manager).copied().unwrap_or(1);
+    (number * 13 + link * 5) % (weekday + popularity) * (number + 150) / 400 / (link + 1)
+}
+
+/// Where a payout of the story ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits for the operator.
+    Requested,
+    /// It waits to be sent.
+    Approved,
+    /// It is on its way.
+    Processing,
+    /// It arrives.
+    Paid,
+    /// The partner withdraws it.
+    Canceled,
+    /// The operator refuses it.
+    Rejected,
+    /// The bank sends it back.
+    Failed,
+}
+
+/// Days before the end on which the newest payouts are requested.
+const NEWEST_PAYOUT_DAYS: i64 = 9;
+
+/// Whether a partner requests a payout on a day: each month, and the first partner once more shortly before the end.
+#[must_use]
+pub const fn requests_payout(manager: usize, day: i64) -> bool {
+    day % MONTH_DAYS == 12 || manager == 0 && day == DAYS - NEWEST_PAYOUT_DAYS
+}
+
+/// What becomes of the `number`th payout: most arrive; those of the last month are still open, each partner's in another state.
+#[must_use]
+pub const fn fate(manager: usize, day: i64, number: usize) -> Fate {
+    if day > DAYS - MONTH_DAYS {
+        return match manager {
+            0 if day == DAYS - NEWEST_PAYOUT_DAYS => Fate::Requested,
+            0 => Fate::Processing,
+            _ => Fate::Approved,
+        };
+    }
+    match number {
+        3 => Fate::Canceled,
+        6 => Fate::Rejected,
+        10 => Fate::Failed,
+        _ => Fate::Paid,
+    }
+}
+
+/// How a manager is paid, per currency.
+#[must_use]
+pub fn payout_methods(manager: &Manager) -> Vec<(&'static str, MethodDetails)> {
+    let holder = manager.company.to_owned();
+    let dollars = MethodDetails::Ach(AchDetails {
+        holder: holder.clone(),
+        routing_number: "021000021".to_owned(),
+        account_number: "000123456789".to_owned(),
+        account_type: AccountType::Checking,
+    });
+    let euros = MethodDetails::Sepa(SepaDetails { holder, iban: "DE89370400440532013000".to_owned() });
+    vec![("USD", dollars), ("EUR", euros)]
+}
+
 const FIRST_NAMES: &[&str] = &[
     "Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farah", "Gustav", "Hana", "Ivo", "Jutta", "Kofi", "Lena", "Marek",
     "Nour", "Oskar", "Priya", "Quentin", "Rosa", "Stefan", "Tuva",
@@ -119,7 +206,7 @@ const SHOPS: &[&str] = &[
 ];
 
 /// A client of the story.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Client {
     /// Which manager's.
     pub manager: usize,
@@ -133,6 +220,8 @@ pub struct Client {
     pub email: String,
     /// The day on which it comes.
     pub day: i64,
+    /// Which of its manager's links it comes by; none for one that the manager creates.
+    pub link: Option<usize>,
 }
 
 /// Every client, by manager.
@@ -153,6 +242,7 @@ pub fn clients() -> Vec<Client> {
                 shop,
                 email: format!("{}{number}@{host}.example", first_name.to_lowercase()),
                 day: 1 + spread(index, of.clients, DAYS * 3 / 5),
+                link: (index % 3 == 2).then_some(index / 3 % (LINKS.len() + 1)),
             });
         }
     }
@@ -192,7 +282,7 @@ pub fn containers(clients: &[Client]) -> Vec<Container> {
         let kinds = of.containers.iter().flat_map(|(kind, count)| std::iter::repeat_n(*kind, *count));
         let total: usize = of.containers.iter().map(|(_, count)| count).sum();
         for (index, kind) in kinds.enumerate() {
-            let Some(client) = own.get(index * 7 % own.len().max(1)).copied() else { continue };
+            let Some(client) = own.get(index * 3 % own.len().max(1)).copied() else { continue };
             let came = clients.get(client).map_or(1, |client| client.day);
             let paid = kind.monthly_minor > 0;
             containers.push(Container {

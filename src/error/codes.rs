@@ -57,7 +57,7 @@ codes! {
     WrongAccountKind, "wrongAccountKind", 403, "Another kind of account is needed", "Use a credential of the kind of account that `detail` names.";
     OwnerRequired, "ownerRequired", 403, "Only an owner's login can do this", "Sign in as an owner of the account; keys, members and sessions on behalf of a client cannot.";
     LoginRequired, "loginRequired", 403, "Only a person's login can do this", "Sign in with e-mail address and password; keys and sessions on behalf of a client cannot.";
-    AccountBlocked, "accountBlocked", 403, "The account is blocked", "Ask the operator's support why the account is blocked.";
+    AccountBlocked, "accountBlocked", 403, "The account is blocked", "Ask the operator's support why the account is blocked. Where somebody else acts on a blocked account, as with its payouts, the status is 409.";
     AccessNotGranted, "accessNotGranted", 403, "The client has not granted access", "Request access; the client approves or declines.";
     NotFound, "notFound", 404, "There is no such resource", "Check the path and the id; a resource of another account looks the same as a missing one.";
     MethodNotAllowed, "methodNotAllowed", 405, "The resource does not take this method", "Use one of the methods that the `Allow` header lists.";
@@ -67,6 +67,9 @@ codes! {
     NotEligible, "notEligible", 409, "The threshold of the partner program is not reached", "Bring more paid containers or more referral value; `detail` says how much is missing.";
     ApiKeyLimitReached, "apiKeyLimitReached", 409, "The account has as many active API keys as it may", "Revoke a key that is no longer used.";
     EmailTaken, "emailTaken", 409, "The e-mail address belongs to a user already", "Use another address; to manage an existing client, attach it.";
+    ReferralCodeTaken, "referralCodeTaken", 409, "The code is or was a referral link's", "Choose another code: codes are unique over all accounts and never used again.";
+    ReferralLinkLimitReached, "referralLinkLimitReached", 409, "The account has as many referral links as it may", "Change a link that is no longer needed: its name, source and target.";
+    DefaultReferralLink, "defaultReferralLink", 409, "The default referral link cannot be disabled", "Leave it enabled; make another link for what shall end one day.";
     LastOwner, "lastOwner", 409, "An account keeps an owner", "Make another member an owner first.";
     MemberLimitReached, "memberLimitReached", 409, "The team is as large as it may be", "Remove a member who is no longer needed.";
     InvitationNotNeeded, "invitationNotNeeded", 409, "The client has a password", "Nothing to do: the client can sign in; if it forgot its password, it asks for a new one itself.";
@@ -81,6 +84,11 @@ codes! {
     NothingToCancel, "nothingToCancel", 409, "There is no subscription to cancel", "Nothing to do: it does not run, or ends with its period already.";
     NothingToReactivate, "nothingToReactivate", 409, "There is no subscription to reactivate", "Nothing to do while it goes on; without one, change the plan.";
     RequestPending, "requestPending", 409, "An operator request is open already", "Wait until the operator has carried out or declined the open request; it is shown as `pendingRequest`.";
+    BelowMinimum, "belowMinimum", 409, "Too little is ready for a payout", "Wait until more is ready; `detail` says both figures.";
+    PayoutMethodMissing, "payoutMethodMissing", 409, "There is no payout method for the currency", "Set one with `PUT /v3/payout-methods/{currency}`.";
+    InvalidTransition, "invalidTransition", 409, "The payout does not take this step now", "Read the payout; `detail` says its present status and from which the step is possible.";
+    PayoutReturnedAlready, "payoutReturnedAlready", 409, "The payout's return is booked already", "Nothing to do: the bank returns a payout once.";
+    BatchEmpty, "batchEmpty", 409, "No payout can be sent in such a batch", "Approve payouts of the currency first; PayPal's file takes payouts to PayPal alone, Wise's all others.";
     RequestClosed, "requestClosed", 409, "The operator request is closed", "Nothing to do: the request was carried out or declined before.";
     TestClockRewound, "testClockRewound", 409, "The test clock only goes forward", "Set a time that is not before the clock's present one.";
     TestClockMissing, "testClockMissing", 409, "The server runs on the machine's clock", "Start it with `--test-clock` on a new database.";

@@ -41,15 +41,21 @@ pub struct Problem {
     pub detail: String,
     /// Each rule that was broken.
     pub violations: Vec<Violation>,
+    /// Whether it is a conflict (409) with the state of something else, where the code's own status blames the caller.
+    pub is_conflict: bool,
     /// For `Retry-After`, in seconds.
     pub retry_after_s: Option<u64>,
     /// For `Allow`, with 405.
     pub allow: Option<String>,
 }
 
+/// Broken rules that a problem tells at most: an answer does not grow with the request.
+const MAX_ERRORS: usize = 100;
+
 /// One broken rule: where, which, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(example = json!({"pointer": "/email", "code": "email", "detail": "is not an e-mail address"}))]
 pub struct Violation {
     /// JSON Pointer (RFC 6901) to the field of the body.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +88,14 @@ impl Violation {
 impl Problem {
     /// A refusal with its explanation.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), violations: Vec::new(), retry_after_s: None, allow: None }
+        Self {
+            code,
+            detail: detail.into(),
+            violations: Vec::new(),
+            is_conflict: false,
+            retry_after_s: None,
+            allow: None,
+        }
     }
 
     /// The same refusal, pointing at `violation` too.
@@ -90,6 +103,19 @@ impl Problem {
     pub fn with(mut self, violation: Violation) -> Self {
         self.violations.push(violation);
         self
+    }
+
+    /// The same refusal as a conflict: it is not the caller that the code is about.
+    #[must_use]
+    pub fn as_conflict(mut self) -> Self {
+        self.is_conflict = true;
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        if self.is_conflict { 409 } else { self.code.status() }
     }
 
     /// The same refusal, telling when to try again.
@@ -103,7 +129,10 @@ impl Problem {
     #[must_use]
     pub fn validation(violations: Vec<Violation>) -> Self {
         let detail = match violations.as_slice() {
-            [one] => format!("{} {}", one.pointer.as_deref().unwrap_or("the body"), one.detail),
+            [one] => {
+                let place = one.pointer.as_deref().filter(|pointer| !pointer.is_empty());
+                format!("{} {}", place.unwrap_or("the body"), one.detail)
+            }
             many => format!("{} rules are broken; see errors", many.len()),
         };
         Self { violations, ..Self::new(Code::ValidationFailed, detail) }
@@ -124,12 +153,12 @@ impl Problem {
         ProblemBody {
             problem_type: format!("/docs/errors/{}", self.code.name()),
             title: self.code.title().to_owned(),
-            status: self.code.status(),
+            status: self.status(),
             detail: self.detail.clone(),
             instance: instance.to_owned(),
             code: self.code.name().to_owned(),
             request_id: request_id.to_owned(),
-            errors: self.violations.clone(),
+            errors: self.violations.iter().take(MAX_ERRORS).cloned().collect(),
         }
     }
 }
@@ -161,7 +190,8 @@ pub struct ProblemBody {
     /// The request's id, also in `X-Request-Id`; tell it to the support.
     #[schema(example = "01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
     pub request_id: String,
-    /// Each rule that was broken, with where it was.
+    /// Each rule that was broken, with where it was; the first hundred.
+    #[schema(max_items = 100)]
     pub errors: Vec<Violation>,
 }
 
@@ -228,7 +258,7 @@ impl<T> OrNotFound<T> for diesel::QueryResult<T> {
 
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.problem().code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.problem().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// An answer without a body that carries the [`Problem`] for the outermost middleware to render.

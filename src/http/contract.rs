@@ -10,9 +10,9 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{Components, OpenApi, PathItem, RefOr};
 
 use super::query::pairs;
-use crate::app::AppState;
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::openapi::is_public;
+use crate::state::AppState;
 
 /// Every path of the document with its operations.
 #[derive(Debug)]

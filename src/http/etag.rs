@@ -25,6 +25,19 @@ pub fn conditional(request: &HttpRequest, body: &impl Serialize) -> Result<HttpR
 #[must_use]
 pub fn conditional_bytes(request: &HttpRequest, content_type: &str, body: Vec<u8>) -> HttpResponse {
     let tag = tag_of_bytes(&body);
+    answer(request, tag, content_type, body)
+}
+
+/// [`conditional`] with an entity tag that does not follow from the body alone.
+///
+/// # Errors
+/// A body that cannot be serialised.
+pub fn conditional_tagged(request: &HttpRequest, tag: String, body: &impl Serialize) -> Result<HttpResponse> {
+    let json = serde_json::to_vec(body).map_err(Error::internal)?;
+    Ok(answer(request, tag, "application/json", json))
+}
+
+fn answer(request: &HttpRequest, tag: String, content_type: &str, body: Vec<u8>) -> HttpResponse {
     if Condition::of(request.headers(), &header::IF_NONE_MATCH).is_some_and(|condition| condition.names_weakly(&tag)) {
         return HttpResponse::NotModified().insert_header((header::ETAG, tag)).finish();
     }
@@ -37,6 +50,16 @@ pub fn conditional_bytes(request: &HttpRequest, content_type: &str, body: Vec<u8
 /// A resource that cannot be serialised.
 pub fn etag(resource: &impl Serialize) -> Result<String> {
     serde_json::to_vec(resource).map(|json| tag_of_bytes(&json)).map_err(Error::internal)
+}
+
+/// The entity tag of a resource that has counters besides what its owner sets: the tag of `settings`, and that of `whole`.
+/// A read compares both, so that what a client keeps is never stale; [`IfMatch::check_first_half`] compares the first alone,
+/// so that counting is no conflict.
+///
+/// # Errors
+/// A resource that cannot be serialised.
+pub fn etag_in_two(settings: &impl Serialize, whole: &impl Serialize) -> Result<String> {
+    Ok(format!("{}.{}", etag(settings)?.trim_end_matches('"'), etag(whole)?.trim_start_matches('"')))
 }
 
 fn tag_of_bytes(bytes: &[u8]) -> String {
@@ -54,23 +77,40 @@ impl IfMatch {
     /// 412 `preconditionFailed`.
     pub fn check(&self, resource: &impl Serialize) -> Result<()> {
         match &self.0 {
-            Some(condition) if !condition.names(&etag(resource)?) => {
-                Err(Error::refused(Code::PreconditionFailed, "the resource is not the one that If-Match names"))
-            }
+            Some(condition) if !condition.names(&etag(resource)?) => Err(changed()),
             _ => Ok(()),
         }
     }
 
-    /// [`IfMatch::check`] for an operation that cannot do without the header.
+    /// [`IfMatch::check`] for a tag of [`etag_in_two`]: whether the settings are still those that the client saw.
     ///
     /// # Errors
-    /// 412 `preconditionFailed`; 428 `preconditionRequired`.
-    pub fn demand(&self, resource: &impl Serialize) -> Result<()> {
+    /// 412 `preconditionFailed`.
+    pub fn check_first_half(&self, settings: &impl Serialize) -> Result<()> {
+        let present = etag(settings)?;
+        let names = |tag: &String| {
+            tag == "*" || tag.split_once('.').is_some_and(|(half, _)| half == present.trim_end_matches('"'))
+        };
+        match &self.0 {
+            Some(Condition(tags)) if !tags.iter().any(names) => Err(changed()),
+            _ => Ok(()),
+        }
+    }
+
+    /// For an operation that cannot do without the header, before [`IfMatch::check`].
+    ///
+    /// # Errors
+    /// 428 `preconditionRequired`.
+    pub fn required(&self) -> Result<()> {
         if self.0.is_none() {
             return Err(Error::refused(Code::PreconditionRequired, "send If-Match with the resource's ETag"));
         }
-        self.check(resource)
+        Ok(())
     }
+}
+
+fn changed() -> Error {
+    Error::refused(Code::PreconditionFailed, "the resource is not the one that If-Match names")
 }
 
 impl FromRequest for IfMatch {
@@ -123,7 +163,7 @@ mod tests {
             .into_iter()
             .fold(TestRequest::default(), |request, value| request.insert_header((header::IF_MATCH, value)));
         let condition = IfMatch(Condition::of(request.to_http_request().headers(), &header::IF_MATCH));
-        condition.demand(resource).err().map(|error| error.problem().code)
+        condition.required().and_then(|()| condition.check(resource)).err().map(|error| error.problem().code)
     }
 
     #[test]
@@ -133,6 +173,20 @@ mod tests {
             assert_eq!(status(&value), StatusCode::NOT_MODIFIED, "{value}");
         }
         assert_eq!(status("\"other\""), StatusCode::OK);
+    }
+
+    #[test]
+    fn counting_is_news_for_a_read_and_no_conflict_for_a_change() {
+        let (before, after) = (etag_in_two(&["a"], &["a", "1"]).unwrap(), etag_in_two(&["a"], &["a", "2"]).unwrap());
+        assert_ne!(before, after);
+        let condition = |tag: &str| IfMatch(Some(Condition(vec![tag.to_owned()])));
+        for tag in [before.as_str(), after.as_str(), "*"] {
+            assert!(condition(tag).check_first_half(&["a"]).is_ok(), "{tag}");
+        }
+        for tag in [before.as_str(), "\"a\"", "W/\"a.b\""] {
+            assert!(condition(tag).check_first_half(&["b"]).is_err(), "{tag}");
+        }
+        assert!(IfMatch(None).check_first_half(&["b"]).is_ok());
     }
 
     #[test]

@@ -12,6 +12,9 @@ use utoipa::IntoParams;
 
 use crate::error::{Error, Result};
 
+/// The content type of CSV files.
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+
 /// Rows of one page.
 const PAGE_ROWS: i64 = 500;
 
@@ -59,6 +62,12 @@ impl Cell {
         Self::Plain(value.to_string())
     }
 
+    /// A value in its API form that may be missing.
+    #[must_use]
+    pub fn maybe(value: Option<impl std::fmt::Display>) -> Self {
+        Self::Plain(value.map(|value| value.to_string()).unwrap_or_default())
+    }
+
     fn written(self) -> String {
         match self {
             Self::Text(text) if text.starts_with(FORMULA_STARTS) => format!("'{text}"),
@@ -89,7 +98,7 @@ where
 {
     let format = query.format.unwrap_or(ExportFormat::Csv);
     let (content_type, extension) = match format {
-        ExportFormat::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        ExportFormat::Csv => (CSV, "csv"),
         ExportFormat::Ndjson => ("application/x-ndjson", "ndjson"),
     };
     let first = fetch(None, PAGE_ROWS).await?;
@@ -116,16 +125,25 @@ fn log_failure(error: &Error) {
     log::error!("an export breaks off: {error}");
 }
 
+/// A whole table as CSV (RFC 4180), with a line of column names.
+///
+/// # Errors
+/// A row with another number of cells than there are columns.
+pub fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Result<Vec<u8>> {
+    let names = columns.iter().map(|name| (*name).to_owned()).collect();
+    records(std::iter::once(names).chain(rows.map(|row| row.into_iter().map(Cell::written).collect())))
+}
+
 fn header<R: ExportRow>(format: ExportFormat) -> Result<Vec<u8>> {
     match format {
-        ExportFormat::Csv => csv(std::iter::once(R::COLUMNS.iter().map(|name| (*name).to_owned()).collect())),
+        ExportFormat::Csv => records(std::iter::once(R::COLUMNS.iter().map(|name| (*name).to_owned()).collect())),
         ExportFormat::Ndjson => Ok(Vec::new()),
     }
 }
 
 fn body<R: ExportRow, K>(format: ExportFormat, rows: &[(K, R)]) -> Result<Vec<u8>> {
     match format {
-        ExportFormat::Csv => csv(rows.iter().map(|(_, row)| row.cells().into_iter().map(Cell::written).collect())),
+        ExportFormat::Csv => records(rows.iter().map(|(_, row)| row.cells().into_iter().map(Cell::written).collect())),
         ExportFormat::Ndjson => {
             let mut bytes = Vec::new();
             for (_, row) in rows {
@@ -137,7 +155,7 @@ fn body<R: ExportRow, K>(format: ExportFormat, rows: &[(K, R)]) -> Result<Vec<u8
     }
 }
 
-fn csv(records: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+fn records(records: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for record in records {
         writer.write_record(record).map_err(Error::internal)?;

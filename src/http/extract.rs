@@ -85,7 +85,7 @@ impl CommandRule for OfElements {
     const ELEMENTS_BY_THEMSELVES: bool = true;
 }
 
-/// The body of an authenticated POST with its idempotency key, ready for [`crate::app::AppState::execute`].
+/// The body of an authenticated POST with its idempotency key, ready for [`crate::state::AppState::execute`].
 #[derive(Debug)]
 pub struct Command<T, R: CommandRule = Optional> {
     /// The body.

@@ -8,9 +8,9 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 
-use crate::app::AppState;
 use crate::auth::principal::Authentication;
 use crate::rate_limit::{Allowance, too_many};
+use crate::state::AppState;
 
 /// The header that tells the limit.
 pub const POLICY_HEADER: HeaderName = HeaderName::from_static("ratelimit-policy");

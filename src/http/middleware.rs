@@ -19,10 +19,10 @@ use futures_util::FutureExt;
 use super::payload::SharedPayload;
 use super::problem::render;
 use super::request::{CameAsHead, RequestId};
-use crate::app::AppState;
 use crate::auth::principal::Authentication;
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::state::AppState;
 
 /// The header with the request's id.
 pub const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");

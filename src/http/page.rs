@@ -15,7 +15,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::query::{Pairs, bad_parameter, pairs};
+use super::query::{Pairs, invalid_parameter, pairs};
 use crate::auth::principal::Authentication;
 use crate::crypto::sha256;
 use crate::error::{Code, Error, Problem, Result, Violation};
@@ -139,7 +139,7 @@ impl Binding {
 
 fn parse_limit(text: &str) -> Result<i64> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| bad_parameter("limit", "range", "must be a whole number from 1 to 100"))
+    limit.ok_or_else(|| invalid_parameter("limit", "range", "must be a whole number from 1 to 100"))
 }
 
 fn invalid_cursor() -> Error {
@@ -217,6 +217,7 @@ pub use list_type;
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -252,6 +253,27 @@ mod tests {
             "/v3/things?a=1&cursor=%F0%9F%92%A9".to_owned(),
         ] {
             assert_eq!(page(&uri).unwrap_err().problem().code, Code::InvalidCursor, "{uri}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_other_text_is_no_cursor(
+            text in "[\\PC]{0,60}",
+            place in any::<prop::sample::Index>(),
+            character in "[0-9A-Za-z_-]",
+        ) {
+            let is_refused = |cursor: &str| {
+                let encoded: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+                let refused = page(&format!("/v3/things?a=1&cursor={encoded}"));
+                refused.is_err_and(|error| error.problem().code == Code::InvalidCursor)
+            };
+            prop_assert!(is_refused(&text));
+            let cursor = cursor_of("/v3/things?a=1");
+            let mut changed = cursor.clone();
+            let place = place.index(cursor.len());
+            changed.replace_range(place..=place, &character);
+            prop_assert_eq!(is_refused(&changed), changed != cursor);
         }
     }
 

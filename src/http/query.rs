@@ -66,14 +66,14 @@ pub(super) fn pairs(query: &str) -> Result<Pairs> {
     let pairs: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     for (index, (name, value)) in pairs.iter().enumerate() {
         if pairs.iter().skip(index + 1).any(|(other, _)| other == name) {
-            return Err(bad_parameter(
+            return Err(invalid_parameter(
                 name,
                 "duplicate",
                 "must be there only once; separate several values with commas",
             ));
         }
         if value.contains('\0') {
-            return Err(bad_parameter(name, "nullCharacter", "must not contain the character U+0000"));
+            return Err(invalid_parameter(name, "nullCharacter", "must not contain the character U+0000"));
         }
     }
     Ok(pairs)
@@ -89,12 +89,13 @@ pub(super) fn typed<T: DeserializeOwned>(pairs: &Pairs) -> Result<T> {
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let violation = shape_violation(error.path(), error.inner());
         let name = violation.pointer.unwrap_or_default();
-        bad_parameter(name.trim_start_matches('/'), &violation.code, &violation.detail)
+        invalid_parameter(name.trim_start_matches('/'), &violation.code, &violation.detail)
     })
 }
 
 /// 400 `invalidParameter` naming `name`.
-pub(super) fn bad_parameter(name: &str, code: &str, detail: &str) -> Error {
+#[must_use]
+pub fn invalid_parameter(name: &str, code: &str, detail: &str) -> Error {
     Problem::new(Code::InvalidParameter, format!("{name} {detail}"))
         .with(Violation::parameter(name, code, detail))
         .into()
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_parameter_is_named() {
+    fn a_invalid_parameter_is_named() {
         assert_eq!(refused("needed=true&atLeast=x"), named("atLeast", "malformed"));
         assert_eq!(refused("needed=true&kind=agency,other"), named("kind", "malformed"));
         assert_eq!(refused("needed=true&kind="), named("kind", "malformed"));

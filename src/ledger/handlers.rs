@@ -8,12 +8,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::balances::{self, LedgerBalances};
 use super::entries::{self, EntryFilter, LedgerEntry};
 use super::journal::{EntryKind, LedgerAccount};
-use crate::app::App;
 use crate::auth::principal::{Manager, PayoutsRead};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::{Filter, Listing, OneOf, Query, list_type};
 use crate::money::Currency;
+use crate::state::App;
 
 list_type!(LedgerEntryList, LedgerEntry, "A page of ledger entries, newest first.");
 
@@ -36,7 +36,8 @@ struct EntryQuery {
     #[param(value_type = Option<Vec<Currency>>, style = Form, explode = false, example = json!(["USD"]))]
     currency: Option<OneOf<Currency>>,
     /// Only entries about one of these commissions or adjustments, separated by commas.
-    #[param(value_type = Option<Vec<String>>, style = Form, explode = false)]
+    #[param(value_type = Option<Vec<String>>, style = Form, explode = false,
+        example = json!(["com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"]))]
     commission_id: Option<OneOf<String>>,
     /// Only entries posted at this time or later.
     created_after: Option<Timestamp>,
@@ -65,6 +66,7 @@ impl From<EntryQuery> for EntryFilter {
     operation_id = "listLedgerEntries",
     params(EntryQuery),
     responses((status = 200, description = "A page of entries", body = LedgerEntryList)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["payouts:read"]))
 )]
 #[get("/entries")]
@@ -96,6 +98,7 @@ struct BalancesQuery {
     operation_id = "getLedgerBalances",
     params(BalancesQuery),
     responses((status = 200, description = "The balances", body = LedgerBalances)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["payouts:read"]))
 )]
 #[get("/balances")]

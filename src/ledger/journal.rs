@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
+use super::months::{self, MonthRow};
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::db::schema::{ledger_balances, ledger_entries};
@@ -46,6 +47,14 @@ crate::text_enum! {
         CommissionReversed = "commissionReversed",
         /// A refund of a commission that is in a payout or paid.
         RefundAdjustment = "refundAdjustment",
+        /// The operator adjusted what was earned.
+        OperatorAdjustment = "operatorAdjustment",
+        /// A payout took it.
+        PayoutRequested = "payoutRequested",
+        /// The payout that had taken it was canceled, rejected or failed.
+        PayoutReleased = "payoutReleased",
+        /// It was paid out.
+        PayoutPaid = "payoutPaid",
     }
 }
 
@@ -157,12 +166,15 @@ pub struct Posting {
     pub line_id: LineId,
     /// The payout that it is about.
     pub payout_id: Option<PayoutId>,
+    /// For what was earned: when it was paid for.
+    pub earned_at: Option<Timestamp>,
 }
 
 /// Postings of one unit of work over the balances that it holds.
 #[derive(Debug, Default)]
 pub struct Journal {
     balances: BTreeMap<(AccountId, Currency), Balances>,
+    months: BTreeMap<(AccountId, Currency, Timestamp), MonthRow>,
     entries: Vec<EntryRow>,
 }
 
@@ -175,7 +187,7 @@ impl Journal {
         let rows: Vec<Balances> =
             ledger_balances::table.filter(ledger_balances::account_id.eq_any(accounts)).load(conn)?;
         let balances = rows.into_iter().map(|row| ((row.account_id, row.currency), row)).collect();
-        Ok(Self { balances, entries: Vec::new() })
+        Ok(Self { balances, ..Self::default() })
     }
 
     /// Adds a posting; one of nothing is left out.
@@ -189,6 +201,13 @@ impl Journal {
         let Posting { account_id, currency, .. } = *posting;
         let balances =
             self.balances.entry((account_id, currency)).or_insert_with(|| Balances::zero(account_id, currency));
+        let month = |time: Timestamp| (account_id, currency, time.month());
+        let empty = |(account_id, currency, month)| MonthRow::empty(account_id, currency, month);
+        self.months.entry(month(now)).or_insert_with_key(|key| empty(*key)).count(posting);
+        if let Some(earned_at) = posting.earned_at {
+            let row = self.months.entry(month(earned_at)).or_insert_with_key(|key| empty(*key));
+            row.earned_minor += posting.amount_minor;
+        }
         let posting_id = PostingId::new(now);
         for (ledger_account, amount_minor) in
             [(posting.from, -posting.amount_minor), (posting.to, posting.amount_minor)]
@@ -212,7 +231,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes the entries and the balances that they changed.
+    /// Writes the entries, and the balances and months that they changed.
     ///
     /// # Errors
     /// The database's own failure.
@@ -230,6 +249,11 @@ impl Journal {
                 .do_update()
                 .set(balances)
                 .execute(c))?;
+        }
+        for ((account_id, currency, month), row) in &self.months {
+            if *row != MonthRow::empty(*account_id, *currency, *month) {
+                months::add(conn, row)?;
+            }
         }
         Ok(())
     }

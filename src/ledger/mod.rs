@@ -4,6 +4,7 @@ pub mod balances;
 pub mod entries;
 mod handlers;
 pub mod journal;
+pub mod months;
 
 pub use handlers::routes;
 pub use journal::{Balances, EntryKind, EntryRow, Journal, LedgerAccount, Posting};

@@ -60,6 +60,19 @@ pub enum Letter {
         /// To be answered.
         request_id: AccessRequestId,
     },
+    /// To the owners of a partner: what became of a payout.
+    Payout {
+        /// What there is to tell.
+        news: PayoutNews,
+        /// The payout's number.
+        number: String,
+        /// What it pays.
+        amount: String,
+        /// What may be shown of the payout method.
+        method: String,
+        /// The transfer's reference, or why it came to nothing.
+        remark: Option<String>,
+    },
     /// To somebody who may have an account: an agency or partner wants to manage it.
     LinkRequested {
         /// Name and address of the manager.
@@ -67,6 +80,38 @@ pub enum Letter {
         /// To be answered.
         request_id: AccessRequestId,
     },
+    /// To every owner of an account whose way to be paid is another one now.
+    PayoutMethodChanged {
+        /// ISO 4217 code.
+        currency: String,
+        /// Type and masked account.
+        method: String,
+        /// Until when automatic payouts wait.
+        held_until: String,
+    },
+    /// To every owner of an account that has no way to be paid in a currency any more.
+    PayoutMethodRemoved {
+        /// ISO 4217 code.
+        currency: String,
+        /// Type and masked account.
+        method: String,
+    },
+}
+
+crate::text_enum! {
+    /// What became of a payout.
+    pub enum PayoutNews {
+        /// It was requested.
+        Requested = "requested",
+        /// The operator will pay it.
+        Approved = "approved",
+        /// It was paid.
+        Paid = "paid",
+        /// The operator refused it.
+        Rejected = "rejected",
+        /// No money left.
+        Failed = "failed",
+    }
 }
 
 /// What a letter says, before it has a form.
@@ -150,14 +195,59 @@ impl Letter {
                     closing,
                 )
             }
+            Self::Payout { news, number, amount, method, remark } => {
+                payout(*news, number, amount, method, remark.as_deref())
+            }
             Self::LinkRequested { manager, request_id } => {
                 let subject = format!("{manager} wants to manage your account");
                 let wish = format!("{subject}: to see its containers, and to ask for access.");
                 let closing = "If you do not know who that is, decline or do nothing.";
                 ask(subject, wish, *request_id, answer(request_id), closing)
             }
+            Self::PayoutMethodChanged { currency, method, held_until } => {
+                let opening = vec![
+                    format!("Payouts in {currency} go to {method} from now on."),
+                    format!("Until {held_until} no payout in {currency} is requested by your schedule."),
+                ];
+                notice(format!("Your payout method for {currency} has changed"), opening, vec![not_you()])
+            }
+            Self::PayoutMethodRemoved { currency, method } => {
+                let opening =
+                    format!("{method} was removed: there is no payout in {currency} until you set a method again.");
+                notice(format!("Your payout method for {currency} is removed"), vec![opening], vec![not_you()])
+            }
         }
     }
+}
+
+/// What became of a payout.
+fn payout(news: PayoutNews, number: &str, amount: &str, method: &str, remark: Option<&str>) -> Content {
+    let what = format!("Payout {number} of {amount}");
+    let again = "The amount is ready again, and you can request another payout.".to_owned();
+    let why = remark.map(|remark| format!("Reason: {remark}"));
+    let (subject, opening) = match news {
+        PayoutNews::Requested => {
+            let next = format!("It goes to {method} once it is approved.");
+            (format!("{what} is requested"), vec![format!("{what} is requested."), next])
+        }
+        PayoutNews::Approved => {
+            (format!("{what} is approved"), vec![format!("{what} is approved and will be sent to {method}.")])
+        }
+        PayoutNews::Paid => {
+            let reference = remark.map(|remark| format!("Reference of the transfer: {remark}"));
+            let opening = std::iter::once(format!("{what} was paid to {method}.")).chain(reference).collect();
+            (format!("{what} is paid"), opening)
+        }
+        PayoutNews::Rejected => {
+            let opening = std::iter::once(format!("{what} was rejected.")).chain(why).chain([again]).collect();
+            (format!("{what} is rejected"), opening)
+        }
+        PayoutNews::Failed => {
+            let opening = std::iter::once(format!("{what} could not be sent to {method}.")).chain(why);
+            (format!("{what} failed"), opening.chain([again]).collect())
+        }
+    };
+    notice(subject, opening, Vec::new())
 }
 
 fn invite(subject: String, opening: String, url: String, closing: Vec<String>) -> Content {
@@ -181,6 +271,11 @@ fn ask(subject: String, wish: String, request_id: AccessRequestId, url: String, 
 
 fn yours_to_decide() -> String {
     "You can take access back, or part from your manager, at any time.".to_owned()
+}
+
+fn not_you() -> String {
+    "If that was none of you, set a new password now, which ends all sessions of your login, and tell the support."
+        .to_owned()
 }
 
 fn access(is_granted: bool) -> String {

@@ -10,6 +10,6 @@ mod mailer;
 mod message;
 pub mod outbox;
 
-pub use letter::{Content, Letter, TokenKind};
+pub use letter::{Content, Letter, PayoutNews, TokenKind};
 pub use mailer::{DeliveryError, Mailer};
 pub use outbox::{Recipient, enqueue};

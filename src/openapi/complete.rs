@@ -11,7 +11,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Components, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder};
 
 use super::is_public;
-use super::shared::{API_KEY, BEARER, PROBLEMS, header_ref, parameters, scheme_of};
+use super::shared::{API_KEY, BEARER, PROBLEMS, header_ref, parameters, problem_response, scheme_of};
 use crate::http::MAX_VALUES;
 
 const IDEMPOTENCY: &str = "x-idempotency";
@@ -155,7 +155,7 @@ fn expand_one_of(parameter: &mut Parameter) {
     }
 }
 
-/// Several values of one query parameter are separated by commas.
+/// Several values of one query parameter are separated by commas; there is at least one.
 fn separate_by_commas(parameter: &mut Parameter, components: &Components) {
     let is_array = match parameter.schema.as_ref().and_then(|schema| resolve(schema, components)) {
         Some(Schema::Array(_)) => true,
@@ -165,6 +165,9 @@ fn separate_by_commas(parameter: &mut Parameter, components: &Components) {
     if is_array && matches!(parameter.parameter_in, ParameterIn::Query) {
         parameter.style = Some(ParameterStyle::Form);
         parameter.explode = Some(false);
+        if let Some(RefOr::T(Schema::Array(values))) = &mut parameter.schema {
+            (values.min_items, values.max_items) = (Some(1), Some(MAX_VALUES));
+        }
     }
 }
 
@@ -214,13 +217,17 @@ fn add_headers(facts: &Facts, operation: &mut Operation) {
     }
 }
 
-/// A problem that an operation describes by itself has the content of all problems.
+/// A problem that an operation describes by itself has the content and headers of its status.
 fn describe_refusal(status: &str, response: &mut Response) {
-    if !status.starts_with('4') || !response.content.is_empty() {
+    if !response.content.is_empty() {
         return;
     }
-    let content = utoipa::openapi::ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    response.content.insert("application/problem+json".to_owned(), content.into());
+    let known = PROBLEMS.iter().find(|(_, code, _)| code.status().to_string() == status);
+    if let Some((_, code, _)) = known {
+        let shared = problem_response(*code, &response.description);
+        response.content = shared.content;
+        response.headers.extend(shared.headers);
+    }
 }
 
 /// Whoever may come with an API key may come with it, or with a token, as a bearer.

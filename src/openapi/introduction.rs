@@ -12,15 +12,21 @@ commission at every payment, and are paid out.
 
 Send an API key as `X-AUTH-TOKEN: stp_…`, or an API key or access token as `Authorization: Bearer …`. Access tokens come \
 from `POST /v3/sessions` and live for 15 minutes; `POST /v3/sessions/refresh` gives new ones. API keys are made by an \
-owner's login with `POST /v3/api-keys` and have scopes; each operation names the one it needs. Operations with the scope \
-`owner` need the login of an owner of the account. A resource of another account looks the same as a missing one: 404.
+owner's login with `POST /v3/api-keys` and have scopes. Each operation says in **Who**, and in `security` and `x-accounts` \
+for programs, which scope and which kind of account it needs; operations with the scope `owner` need the login of an owner \
+of the account. A resource of another account looks the same as a missing one: 404.
+
+No credential, or a bad one, is 401. A credential that may not do this is 403, and its `code` says why: \
+`insufficientScope` (the `detail` names the scope), `ownerRequired`, `notPartner` (an agency has to join the program first), \
+`wrongAccountKind`, `accountBlocked`.
 
 ## Lists
 
 Lists are in pages of `limit` rows (1 to 100, 25 by default), newest first: `{\"data\": […], \"hasMore\": true, \
 \"nextCursor\": \"…\"}`. Send `nextCursor` as `cursor`, with the same filters, for the next page; the `Link` header has its \
-address. Several values of one filter are separated by commas; `…After` is inclusive, `…Before` exclusive. A parameter \
-that an operation does not have is refused.
+address. A cursor belongs to its list and filters. Rows that arise meanwhile do not shift the pages. Several values of one \
+filter are separated by commas; `…After` is inclusive, `…Before` exclusive. A parameter that an operation does not have is \
+refused. There are no totals; `GET /v3/events` is a feed without gaps for programs that keep up instead of listing again.
 
 ## Errors
 
@@ -32,7 +38,9 @@ code. Tell the support the `requestId`, which is also in the header `X-Request-I
 
 Send `Idempotency-Key` with a value of your own on a `POST`, and repeat the request with the same one when no answer came: \
 it happens once, and the first answer comes again with `Idempotent-Replayed: true`, for at least 7 days. Another request \
-with the same key is refused. Where the header is required, the operation moves money.
+with the same key is refused (422 `idempotencyKeyReused`), and so is one that comes while the first still runs (409 \
+`idempotencyInFlight`; try again after `Retry-After`). Where the header is required, the operation moves money. Operations \
+that answer a secret refuse it; batches of the billing system do without, for each element has an id of its own.
 
 ## Money, rates and time
 
@@ -42,12 +50,19 @@ number. Rates are percent as decimal strings (`\"32.5\"`). Times are RFC 3339 in
 ## Limits
 
 Each credential has a token bucket, told in the headers `RateLimit-Policy` and `RateLimit`; an empty one is 429 with \
-`Retry-After`. Bodies have at most 1 MiB, operator's batches 4 MiB.
+`Retry-After` in seconds. Sign-in, sign-up and resets have limits of their own, by address and e-mail. Bodies have at most \
+1 MiB, operator's batches 4 MiB. 503 with `Retry-After` means that the server is busy: nothing has happened, try again.
 
 ## Changes
 
 `PATCH` takes a JSON Merge Patch: what is absent stays, null clears. Resources with an `ETag` can be read with \
 `If-None-Match` and changed with `If-Match`, so that nobody overwrites a change that they have not seen.
+
+## Versions
+
+All paths of this version begin with `/v3`. Within it, paths, fields and values are added, never taken away, and no field \
+changes its meaning: ignore fields that you do not know, and expect new values where a vocabulary describes events or states. \
+What has to break gets a new prefix beside this one. `info.version` tells the release of the server.
 ";
 
 /// The areas of the API.

@@ -5,11 +5,16 @@
 
 mod complete;
 mod introduction;
+mod readable;
+mod samples;
 mod shared;
+mod texts;
 
 use actix_web::App;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder,
+};
 use utoipa_actix_web::AppExt;
 
 use crate::app::features;
@@ -28,7 +33,9 @@ pub fn document() -> OpenApi {
 /// # Errors
 /// A document that cannot be serialised.
 pub fn json(document: &OpenApi) -> Result<serde_json::Value> {
-    serde_json::to_value(document).map_err(Error::internal)
+    let mut document = serde_json::to_value(document).map_err(Error::internal)?;
+    readable::complete(&mut document);
+    Ok(document)
 }
 
 /// Whether an operation needs no credential.
@@ -42,6 +49,9 @@ fn base() -> OpenApi {
         .title("Stape API")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(introduction::TEXT))
+        .contact(Some(
+            ContactBuilder::new().name(Some("The Stape partner program")).url(Some("https://stape.io")).build(),
+        ))
         .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
         .build();
     let server = ServerBuilder::new().url("/").description(Some("The server that this document comes from")).build();
@@ -78,7 +88,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = json(&document()).unwrap();
         let mut references = Vec::new();
         strings_at(&document, "$ref", &mut references);
         let missing: BTreeSet<_> =
@@ -88,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_declared_tag_a_summary_and_its_problems() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = json(&document()).unwrap();
         let tags: Vec<_> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
         for operation in operations(&document) {
             let id = &operation["operationId"];
@@ -103,8 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn what_accounts_call_names_their_kinds() {
+        let document = json(&document()).unwrap();
+        for operation in operations(&document) {
+            let requirement = operation["security"][0].as_object().unwrap();
+            let is_for_accounts = requirement.iter().any(|(scheme, scopes)| {
+                scheme == "session" || scopes[0].as_str().is_some_and(|scope| !scope.starts_with("operator:"))
+            });
+            let named = operation["x-accounts"].as_array().map_or(0, Vec::len);
+            assert_eq!(named > 0, is_for_accounts, "{}: state x-accounts", operation["operationId"]);
+        }
+    }
+
+    #[test]
     fn an_api_key_may_come_as_a_bearer_wherever_it_may_come() {
-        let document = serde_json::to_value(document()).unwrap();
+        let document = json(&document()).unwrap();
         for operation in operations(&document) {
             let schemes = operation["security"].as_array().unwrap();
             let scopes = |scheme: &str| schemes.iter().find_map(|one| one.get(scheme));

@@ -89,7 +89,6 @@ const HEADERS: &[(&str, &str, Type, &str, &str)] = &[
     ),
     ("RetryAfter", "Retry-After", Type::Integer, "Seconds to wait before the next try.", "1"),
     ("WwwAuthenticate", "WWW-Authenticate", Type::String, "How to authenticate.", "Bearer realm=\"stape\""),
-    ("Allow", "Allow", Type::String, "The methods that the path takes.", "GET, HEAD"),
 ];
 
 /// Parameters: component, name on the wire, place, description, schema.
@@ -110,13 +109,15 @@ pub(super) fn parameters() -> Vec<(&'static str, Parameter)> {
     let tag = || text().examples([json!("\"o5Hk3Jt2vDkGm0yQ9r1cXb7eLwN8sTzAqUuVfYxPiRM\"")]);
     let limit =
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(100)).default(Some(json!(25)));
+    let cursor =
+        text().min_length(Some(1)).pattern(Some("^[A-Za-z0-9_-]+$")).examples([json!("AAAAAZy1mWvfmHmDIJxkZw")]);
     let (query, header) = (|| ParameterIn::Query, || ParameterIn::Header);
     let once = "Your own name for this request: repeated with the same one, it happens once.";
     vec![
         ("IdempotencyKey", parameter("Idempotency-Key", header(), Required::False, once, key())),
         ("RequiredIdempotencyKey", parameter("Idempotency-Key", header(), Required::True, once, key())),
         ("Limit", parameter("limit", query(), Required::False, "Rows of a page.", limit)),
-        ("Cursor", parameter("cursor", query(), Required::False, "`nextCursor` of the page before.", text())),
+        ("Cursor", parameter("cursor", query(), Required::False, "`nextCursor` of the page before.", cursor)),
         (
             "IfNoneMatch",
             parameter(
@@ -202,7 +203,8 @@ fn header(of_type: Type, description: &str, example: &str) -> Header {
         .build()
 }
 
-fn problem_response(code: Code, description: &str) -> Response {
+/// The answer of every problem with this status.
+pub(super) fn problem_response(code: Code, description: &str) -> Response {
     let example = example_of(code).body("/v3/sub-accounts", "01KB0H6Q4N7ZJ8R5T3V9WXY2AC");
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))

@@ -8,11 +8,11 @@ use validator::Validate;
 
 use super::models::{OperatorRequest, OperatorRequestStatus};
 use super::service;
-use crate::app::App;
 use crate::auth::principal::{Operator, OperatorBilling};
 use crate::error::Result;
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::OperatorRequestId;
+use crate::state::App;
 
 list_type!(OperatorRequestList, OperatorRequest, "A page of operator requests, newest first.");
 

@@ -7,12 +7,12 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::applications::{self, ApplicationStatus, Eligibility, PartnerApplication};
-use crate::app::App;
 use crate::auth::principal::{AccountRead, Manager, Operator, OperatorAccounts, Owner};
 use crate::error::Result;
 use crate::http::{Command, Filter, Listing, NoFields, OneOf, Page, Reply, list_type};
 use crate::id::ApplicationId;
 use crate::program;
+use crate::state::App;
 
 list_type!(PartnerApplicationList, PartnerApplication, "A page of partner applications, newest first.");
 
@@ -59,6 +59,7 @@ struct OwnApplications {
     tag = "Partner program",
     operation_id = "listPartnerApplications",
     responses((status = 200, description = "Figures, and a page of applications", body = OwnApplications)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["account:read"]))
 )]
 #[get("")]
@@ -84,6 +85,7 @@ async fn list_own_applications(who: Manager<AccountRead>, app: App, page: Page) 
     operation_id = "createPartnerApplication",
     request_body = NoFields,
     responses((status = 201, description = "The application", body = PartnerApplication)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"]))
 )]
 #[post("")]

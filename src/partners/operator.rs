@@ -4,11 +4,11 @@ use actix_web::{patch, web};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::standing::{self, Partner, UpdatePartner};
-use crate::app::App;
 use crate::auth::principal::{Operator, OperatorAccounts};
 use crate::error::Result;
 use crate::http::Body;
 use crate::id::AccountId;
+use crate::state::App;
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {

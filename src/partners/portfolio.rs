@@ -247,7 +247,11 @@ pub fn revalue(
     terms: &Terms,
     program: &ProgramConfig,
 ) -> Result<()> {
-    let values = value_of(&stored_groups(conn, account_id)?, now, terms, program)?;
+    let mut values = value_of(&stored_groups(conn, account_id)?, now, terms, program)?;
+    // A currency whose last container has just gone is worth nothing now.
+    for currency in stored_values(conn, account_id)?.into_keys() {
+        values.entry(currency).or_default();
+    }
     write_values(conn, account_id, &values)
 }
 

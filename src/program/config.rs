@@ -36,7 +36,7 @@ pub struct ProgramConfig {
     #[schema(min_items = 1, max_items = 100, example = json!(["stape.io"]))]
     pub allowed_referral_hosts: Vec<String>,
     /// Where a referral link leads that names no target.
-    #[schema(format = "uri", example = "https://stape.io/")]
+    #[schema(format = "uri", max_length = 2000, example = "https://stape.io/")]
     pub default_referral_target: String,
     /// The partner levels, rising.
     #[schema(min_items = 1, max_items = 20)]
@@ -248,12 +248,11 @@ pub struct Program {
     #[serde(flatten)]
     pub config: ProgramConfig,
     /// Its number, from 1.
-    #[schema(read_only, minimum = 1, example = 1)]
+    #[schema(minimum = 1, example = 1)]
     pub version: i32,
     /// Who made it.
-    #[schema(read_only, example = "system")]
+    #[schema(example = "system")]
     pub author: String,
     /// When it came into force; version 1 is in force since ever.
-    #[schema(read_only)]
     pub created_at: Timestamp,
 }

@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Program, service};
-use crate::app::App;
 use crate::auth::principal::Visitor;
 use crate::error::Result;
 use crate::http::conditional;
+use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {

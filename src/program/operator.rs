@@ -6,10 +6,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::update::{self, SentProgram};
 use super::{Program, service};
-use crate::app::App;
 use crate::auth::principal::{Operator, OperatorProgram};
 use crate::error::Result;
 use crate::http::{Body, IfMatch, Listing, Page, conditional, etag, list_type};
+use crate::state::App;
 
 list_type!(ProgramVersionList, Program, "A page of the program's versions, newest first.");
 
@@ -47,7 +47,7 @@ async fn get_operator_program(_who: Operator<OperatorProgram>, app: App, request
 #[utoipa::path(
     tag = "Operator: program",
     operation_id = "replaceProgram",
-    request_body = Program,
+    request_body = SentProgram,
     responses((status = 200, description = "The version in force", body = Program)),
     extensions(("x-conditional" = json!("changeRequired"))),
     security(("apiKey" = ["operator:program"]))
@@ -61,6 +61,7 @@ async fn replace_program(
 ) -> Result<HttpResponse> {
     let effect = move |conn: &mut _, context: &_, sent: &_| update::replace(conn, context, &condition, sent);
     let program = app.write(who.principal(), body, effect).await?;
+    app.clicks.forget();
     Ok(HttpResponse::Ok().insert_header((ETAG, etag(&program)?)).json(program))
 }
 

@@ -5,6 +5,9 @@
 use diesel::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use validator::{Validate, ValidationErrors};
 
 use super::service::{self, VersionRow};
@@ -31,6 +34,28 @@ const MANAGERS_PER_PAGE: usize = 500;
 #[serde(transparent)]
 pub struct SentProgram(Map<String, Value>);
 
+impl PartialSchema for SentProgram {
+    fn schema() -> RefOr<Schema> {
+        let ignored = |name: &str| {
+            let description = format!("`{name}` as it was read; it is ignored.");
+            ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(description))
+        };
+        let added = READ_ONLY.iter().fold(ObjectBuilder::new(), |object, name| object.property(*name, ignored(name)));
+        AllOfBuilder::new()
+            .item(Ref::from_schema_name(ProgramConfig::name()))
+            .item(added)
+            .description(Some("The configuration of the program, as it shall be from now on."))
+            .into()
+    }
+}
+
+impl ToSchema for SentProgram {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((ProgramConfig::name().into_owned(), ProgramConfig::schema()));
+        ProgramConfig::schemas(schemas);
+    }
+}
+
 impl Validate for SentProgram {
     fn validate(&self) -> Result<(), ValidationErrors> {
         Ok(())
@@ -55,8 +80,10 @@ impl SentProgram {
 /// 428 `preconditionRequired` and 412 `preconditionFailed`, also when another change was faster; 422 with every broken rule.
 pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &SentProgram) -> Result<Program> {
     let current = service::current(conn)?;
-    condition.demand(&current)?;
+    // A body of a wrong shape is told whatever the tag names.
+    condition.required()?;
     let config = &sent.config()?;
+    condition.check(&current)?;
     let mut violations = rules::violations(config);
     violations.extend(plans_in_use(conn, &current.config, config)?);
     violations.extend(currencies_in_use(conn, &current.config, config)?);

@@ -8,7 +8,6 @@ use super::attach::{self, AttachSubAccount};
 use super::models::SubAccount;
 use super::requests::AccessRequest;
 use super::{access, service};
-use crate::app::App;
 use crate::auth::Credential;
 use crate::auth::principal::{Manager, SubAccountsLogin, SubAccountsWrite};
 use crate::auth::token::AccessToken;
@@ -16,6 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::{Command, NoFields, Refused, Reply};
 use crate::id::AccountId;
+use crate::state::App;
 
 /// A token by which a manager acts as its client.
 #[derive(Debug, Serialize, ToSchema)]
@@ -23,6 +23,7 @@ use crate::id::AccountId;
 pub struct ClientLogin {
     /// For `Authorization: Bearer`. It has the scopes `account:read`, `containers:read` and `containers:write`, cannot be
     /// refreshed, and ends at once when the client takes access back.
+    #[schema(example = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhY2NfMDFLQjBINlE0TjdaSjhSNVQzVjlXWFkyQUMifQ.c2lnbmF0dXJl")]
     pub access_token: String,
     /// When it stops being good.
     pub expires_at: Timestamp,
@@ -48,6 +49,12 @@ impl From<AccessToken> for ClientLogin {
         (status = 201, description = "The new sub-account", body = SubAccount),
         (status = 202, description = "If an account fits, it is asked"),
     ),
+    extensions(("x-body-any-of" = json!([
+        {"required": ["containerName"],
+            "properties": {"containerName": {"type": "string", "minLength": 1, "maxLength": 100}, "hasNoContainers": {"type": "boolean", "not": {"const": true}}}},
+        {"required": ["hasNoContainers"],
+            "properties": {"containerName": {"type": "null"}, "hasNoContainers": {"type": "boolean", "not": {"const": false}}}}
+    ])), ("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/attach")]
@@ -79,6 +86,7 @@ pub(super) async fn attach_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 202, description = "The mail is under way")),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/{accountId}/invitations")]
@@ -107,6 +115,7 @@ pub(super) async fn invite_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 201, description = "The request", body = AccessRequest)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/{accountId}/access-requests")]
@@ -133,7 +142,7 @@ pub(super) async fn request_access(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 201, description = "The token", body = ClientLogin)),
-    extensions(("x-idempotency" = json!("refused"))),
+    extensions(("x-accounts" = json!("manager")), ("x-idempotency" = json!("refused"))),
     security(("apiKey" = ["subAccounts:login"]))
 )]
 #[post("/{accountId}/login")]

@@ -11,13 +11,13 @@ use super::models::{Access, Billing, Origin};
 use super::requests::{self, AccessRequest, ManagerContact, RequestStatus};
 use super::{access, links, service};
 use crate::accounts::models::Account;
-use crate::app::App;
 use crate::auth::principal::{AccountRead, Owner, Standard};
 use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::http::{Body, Command, Filter, Listing, NoFields, OneOf, Reply, list_type, trimmed};
 use crate::id::{AccessRequestId, AccountId};
+use crate::state::App;
 
 list_type!(AccessRequestList, AccessRequest, "A page of requests to the client, newest first.");
 
@@ -84,6 +84,7 @@ struct AccessRequestQuery {
     operation_id = "listAccessRequests",
     params(AccessRequestQuery),
     responses((status = 200, description = "A page of requests", body = AccessRequestList)),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[get("")]
@@ -109,6 +110,7 @@ async fn list_access_requests(
     params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
     request_body = NoFields,
     responses((status = 200, description = "The request", body = AccessRequest)),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[post("/{requestId}/approve")]
@@ -134,6 +136,7 @@ async fn approve_access_request(
     params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
     request_body = NoFields,
     responses((status = 200, description = "The request", body = AccessRequest)),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[post("/{requestId}/decline")]
@@ -156,7 +159,9 @@ async fn decline_access_request(
 #[utoipa::path(
     tag = "Manager",
     operation_id = "getManager",
-    responses((status = 200, description = "The manager", body = Manager)),
+    responses((status = 200, description = "The manager", body = Manager),
+        (status = 404, description = "Nobody manages the account")),
+    extensions(("x-accounts" = json!("standard"))),
     security(("apiKey" = ["account:read"]))
 )]
 #[get("")]
@@ -172,6 +177,7 @@ async fn get_manager(who: Standard<AccountRead>, app: App) -> Result<web::Json<M
     tag = "Manager",
     operation_id = "deleteManager",
     responses((status = 204, description = "The account is on its own")),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[delete("")]
@@ -194,6 +200,7 @@ async fn leave_manager(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
     tag = "Manager",
     operation_id = "revokeAccess",
     responses((status = 204, description = "The manager has no access any more")),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[delete("/access")]
@@ -214,6 +221,7 @@ async fn revoke_access(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
     operation_id = "createAgency",
     request_body = CreateAgency,
     responses((status = 201, description = "The new agency account", body = Account)),
+    extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
 #[post("/agency")]

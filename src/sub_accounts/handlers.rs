@@ -7,14 +7,22 @@ use super::listing::{self, SubAccountFilter};
 use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount, UpdateSubAccount};
 use super::{access_handlers, links, service};
 use crate::accounts::models::Account;
-use crate::app::App;
 use crate::auth::principal::{Manager, Operator, OperatorAccounts, SubAccountsRead, SubAccountsWrite};
 use crate::error::Result;
 use crate::http::export::{self, ExportQuery};
 use crate::http::{Body, Command, Filter, Listing, NoFields, Query, Reply, list_type};
 use crate::id::AccountId;
+use crate::state::App;
 
 list_type!(SubAccountList, SubAccount, "A page of sub-accounts, the newest link first.");
+
+/// The export, shown in the document.
+const CSV_EXAMPLE: &str = "\
+id,email,firstName,lastName,origin,access,billing,note,linkedAt,containerCount,paidContainerCount,limitExceeded,withErrors,\
+monthlyCommission,pendingRequest,createdAt\r\n\
+acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada,Lovelace,created,granted,individual,,2026-01-31T12:00:00.000Z,3,2,false,\
+false,12.00 USD,,2026-01-31T12:00:00.000Z\r\n";
+const NDJSON_EXAMPLE: &str = "{\"id\":\"acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC\",\"email\":\"shop@example.com\",\"firstName\":\"Ada\",\"lastName\":\"Lovelace\"}\n";
 
 /// Registers the managers' operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -47,6 +55,7 @@ pub fn operator_routes(config: &mut ServiceConfig) {
     operation_id = "listSubAccounts",
     params(SubAccountFilter),
     responses((status = 200, description = "A page of sub-accounts", body = SubAccountList)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:read"]))
 )]
 #[get("")]
@@ -70,9 +79,10 @@ async fn list_sub_accounts(
     operation_id = "exportSubAccounts",
     params(SubAccountFilter, ExportQuery),
     responses((status = 200, description = "The file", content(
-        (String = "text/csv"),
-        (String = "application/x-ndjson"),
+        (String = "text/csv", example = json!(CSV_EXAMPLE)),
+        (String = "application/x-ndjson", example = json!(NDJSON_EXAMPLE)),
     ))),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:read"]))
 )]
 #[get("/export")]
@@ -98,6 +108,7 @@ async fn export_sub_accounts(
     operation_id = "createSubAccount",
     request_body = CreateSubAccount,
     responses((status = 201, description = "The new sub-account", body = SubAccount)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("")]
@@ -125,6 +136,7 @@ async fn create_sub_account(
     operation_id = "getSubAccount",
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     responses((status = 200, description = "The sub-account", body = SubAccount)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:read"]))
 )]
 #[get("/{accountId}")]
@@ -147,6 +159,7 @@ async fn get_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = UpdateSubAccount,
     responses((status = 200, description = "The sub-account", body = SubAccount)),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[patch("/{accountId}")]
@@ -169,6 +182,7 @@ async fn update_sub_account(
     operation_id = "detachSubAccount",
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     responses((status = 204, description = "The client is on its own")),
+    extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/{accountId}/detach")]

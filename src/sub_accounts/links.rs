@@ -3,7 +3,7 @@
 //! A client has at most one manager at a time. Links are never deleted: commissions ask who managed the client when it
 //! paid. Whoever links or detaches locks both accounts first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::models::{Access, Billing, LinkRow, Origin};
 use super::requests;
 use crate::accounts::{self, AccountKind, AccountRow};
-use crate::containers::slots;
+use crate::containers::{alerts, slots};
 use crate::context::Context;
 use crate::db::Conn;
 use crate::db::schema::{accounts as accounts_table, sub_account_links};
@@ -62,6 +62,7 @@ pub fn link(
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
         slots::join(conn, client_id, link.billing, manager_id, portfolio, context.now, program)
     })?;
+    alerts::refresh(conn, &BTreeSet::from([client_id]))?;
     requests::withdraw(conn, context, client_id, manager_id)?;
     tell_both(conn, context, &link, EventType::SubAccountLinked)?;
     // Whoever creates a client writes the letter, too, for an invitation may be in it.
@@ -92,6 +93,7 @@ pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Resul
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
         slots::leave(conn, client_id, link.billing, portfolio, context.now, program)
     })?;
+    alerts::refresh(conn, &BTreeSet::from([client_id]))?;
     requests::withdraw(conn, context, client_id, link.account_id)?;
     tell_both(conn, context, &link, EventType::SubAccountDetached)?;
     write_to(conn, context, client_id, &letter)

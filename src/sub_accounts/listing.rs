@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diesel::dsl::{exists, sql};
+use diesel::dsl::exists;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,7 +13,7 @@ use super::models::{Access, LinkRow, Origin, SubAccount};
 use crate::accounts::AccountRow;
 use crate::clock::Timestamp;
 use crate::containers::{ContainerRow, slots};
-use crate::db::schema::{accounts, containers, sub_account_links};
+use crate::db::schema::{accounts, client_alerts, containers, sub_account_links};
 use crate::db::{Conn, containing, narrow};
 use crate::error::{Error, OrNotFound, Result};
 use crate::http::export::{Cell, ExportRow};
@@ -84,10 +83,11 @@ pub fn list(
     }
     narrow!(query, sub_account_links::access, filter.access.as_ref().map(|list| &list.0));
     narrow!(query, sub_account_links::origin, filter.origin.as_ref().map(|list| &list.0));
-    // The rare ones come from partial indexes, whose conditions the engines only know in these very words.
     let of_manager = || containers::table.filter(containers::manager_id.eq(manager_id)).select(containers::account_id);
-    let over_limit = || of_manager().filter(sql::<Bool>("limit_exceeded_at IS NOT NULL"));
-    let in_error = || of_manager().filter(sql::<Bool>("errors <> '[]'"));
+    let alerts =
+        || client_alerts::table.filter(client_alerts::account_id.eq(manager_id)).select(client_alerts::client_id);
+    let over_limit = || alerts().filter(client_alerts::limit_exceeded.eq(true));
+    let in_error = || alerts().filter(client_alerts::with_errors.eq(true));
     query = match filter.limit_exceeded {
         Some(true) => query.filter(sub_account_links::client_id.eq_any(over_limit())),
         Some(false) => query.filter(sub_account_links::client_id.ne_all(over_limit())),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::Differences;
+use super::months::Months;
 use crate::db::Conn;
 use crate::db::schema::{ledger_balances, ledger_entries};
 use crate::error::Result;
@@ -18,12 +19,14 @@ const ENTRIES_PER_PAGE: i64 = 5_000;
 pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differences) -> Result<()> {
     let mut computed: HashMap<Currency, Balances> = HashMap::new();
     let mut open_postings: HashMap<PostingId, i64> = HashMap::new();
+    let mut months = Months::of(account_id);
     let mut last: Option<EntryId> = None;
     loop {
         let page = next_entries(conn, account_id, last)?;
         let Some(entry) = page.last() else { break };
         last = Some(entry.id);
         for entry in &page {
+            months.count(entry);
             let balances = computed.entry(entry.currency).or_insert_with(|| Balances::zero(account_id, entry.currency));
             let balance = balances.of(entry.ledger_account);
             *balance += entry.amount_minor;
@@ -54,7 +57,7 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
     for currency in computed.into_keys() {
         differences.note(|| format!("{account_id}: entries in {currency}, but no balance row"));
     }
-    Ok(())
+    months.check(conn, differences)
 }
 
 fn next_entries(conn: &mut Conn, account_id: AccountId, after: Option<EntryId>) -> Result<Vec<EntryRow>> {

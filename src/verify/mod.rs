@@ -1,14 +1,19 @@
 //! `stape-api verify`: recomputes everything that is stored twice and names each difference. Reads only.
 //!
 //! Balances from ledger entries, statuses and amounts of commissions from payments, refunds and entries, counters from
-//! containers and links, owners from their histories, feeds from their numbers. Goes account by account, so its memory does
-//! not grow with the database.
+//! containers and links, statistics of referral links from clicks and sign-ups, owners from their histories, feeds from their
+//! numbers, dates of payouts from schedules. Goes account by account, so its memory does not grow with the database.
 
 mod accounts;
+mod alerts;
 mod commissions;
 mod containers;
 mod ledger;
+mod months;
+mod payouts;
 mod portfolios;
+mod referrals;
+mod schedules;
 
 use diesel::prelude::*;
 
@@ -22,6 +27,9 @@ use crate::program;
 
 /// Accounts that are looked at between two queries for more.
 const ACCOUNTS_PER_PAGE: i64 = 500;
+
+/// Accounts that a running server looks at in one go.
+const ACCOUNTS_PER_CHECK: i64 = 50;
 
 /// No more differences are named than this; the last line says so.
 const MAX_DIFFERENCES: usize = 1_000;
@@ -54,7 +62,8 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
     let mut differences = Differences::default();
     commissions::check_strays(conn, &mut differences)?;
     containers::check(conn, &mut differences)?;
-    let mut page = next_accounts(conn, None)?;
+    payouts::check_batches(conn, &mut differences)?;
+    let mut page = next_accounts(conn, None, ACCOUNTS_PER_PAGE)?;
     let mut done = 0;
     while let Some(last) = page.last().map(|account| account.id) {
         // A database that was never served has accounts no more than it has a program.
@@ -63,11 +72,15 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
             accounts::check(conn, account, &mut differences)?;
             ledger::check(conn, account.id, &mut differences)?;
             commissions::check(conn, account.id, &mut differences)?;
+            alerts::check(conn, account, &mut differences)?;
+            payouts::check(conn, account.id, &mut differences)?;
+            schedules::check(conn, account.id, &mut differences)?;
+            referrals::check(conn, now, account, &mut differences)?;
             portfolios::check(conn, now, account, &program.config, &mut differences)?;
             done += 1;
         }
         progress(done);
-        page = next_accounts(conn, Some(last))?;
+        page = next_accounts(conn, Some(last), ACCOUNTS_PER_PAGE)?;
     }
     let mut found = differences.0;
     if found.len() == MAX_DIFFERENCES {
@@ -76,12 +89,23 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
     Ok(found)
 }
 
-fn next_accounts(conn: &mut Conn, after: Option<AccountId>) -> Result<Vec<AccountRow>> {
-    let mut query = accounts_table::table
-        .order(accounts_table::id)
-        .limit(ACCOUNTS_PER_PAGE)
-        .select(AccountRow::as_select())
-        .into_boxed();
+/// The differences between balances and ledger entries of the next accounts behind `after`, and the last of these; none when
+/// all were seen. What a running server checks of itself.
+///
+/// # Errors
+/// The database's own failure.
+pub fn ledgers(conn: &mut Conn, after: Option<AccountId>) -> Result<(Option<AccountId>, Vec<String>)> {
+    let mut differences = Differences::default();
+    let page = next_accounts(conn, after, ACCOUNTS_PER_CHECK)?;
+    for account in &page {
+        ledger::check(conn, account.id, &mut differences)?;
+    }
+    Ok((page.last().map(|account| account.id), differences.0))
+}
+
+fn next_accounts(conn: &mut Conn, after: Option<AccountId>, limit: i64) -> Result<Vec<AccountRow>> {
+    let mut query =
+        accounts_table::table.order(accounts_table::id).limit(limit).select(AccountRow::as_select()).into_boxed();
     if let Some(after) = after {
         query = query.filter(accounts_table::id.gt(after));
     }

@@ -1,13 +1,16 @@
 //! The binary as an operator runs it: its commands, their exit codes, and what stops it from starting.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Engine, PASSWORD, payment};
+use crate::support::{
+    Client, Database, ENCRYPTION_KEY as OLD_KEY, Engine, PASSWORD, Process, binary, on, operator_key, payment,
+    run_command as run, text,
+};
 
 /// Makes two tests of each function, which takes a new database.
 macro_rules! both_engines {
@@ -27,12 +30,15 @@ macro_rules! both_engines {
 }
 
 both_engines!(
+    a_killed_server_loses_no_click_that_it_answered,
     a_killed_server_loses_nothing_that_it_acknowledged,
     a_database_without_a_test_clock_is_never_served_with_one,
     a_revoked_operator_key_is_refused,
     a_test_clock_goes_on_after_a_restart_and_is_never_left,
     an_operator_key_is_printed_alone,
     migrating_again_changes_nothing,
+    payout_methods_come_under_a_new_key_while_a_server_runs,
+    what_no_key_opens_is_named_and_left,
     sigterm_ends_a_server_cleanly,
     verify_names_a_difference_and_exits_with_one,
 );
@@ -40,69 +46,6 @@ both_engines!(
 fn with(engine: Engine, test: impl AsyncFnOnce(Rc<Database>)) {
     let Some(database) = Database::create(engine) else { return };
     actix_web::rt::System::new().block_on(test(Rc::new(database)));
-}
-
-/// The binary in an environment of its own.
-fn binary(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stape-api"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command
-}
-
-fn on(database: &Database, arguments: &[&str]) -> Command {
-    let mut command = binary(arguments);
-    command
-        .env("DATABASE_URL", &database.url)
-        .env("STAPE_BIND", "127.0.0.1:0")
-        .env("STAPE_JWT_SECRET", "a secret of the tests, long enough to be taken")
-        .env("STAPE_ENCRYPTION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-        .env("STAPE_MAIL_DIR", database.directory.path().join("outbox"))
-        .current_dir(database.directory.path());
-    command
-}
-
-fn run(mut command: Command) -> Output {
-    command.output().expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A server process; killed when it is dropped.
-struct Process {
-    child: Child,
-    address: String,
-}
-
-impl Process {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
-        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
-            .expect("the server says where it listens");
-        Self { child, address }
-    }
-
-    fn client(&self, credential: &str) -> Client {
-        Client::new(self.address.clone()).with(credential)
-    }
-
-    /// Sends SIGTERM and gives the exit code.
-    fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        self.child.wait().expect("it ends").code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 /// Signs up and in, and gives the access token.
@@ -115,12 +58,6 @@ async fn sign_up(server: &Process, kind: &str) -> String {
     let credentials = json!({"email": "ann@example.com", "password": PASSWORD});
     let session = visitor.post("/v3/sessions", &credentials).await.expect(201);
     session["accessToken"].as_str().expect("an access token").to_owned()
-}
-
-fn operator_key(database: &Database) -> String {
-    let output = run(on(database, &["operator-key", "create", "--name", "test"]));
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).trim_end().to_owned()
 }
 
 async fn an_operator_key_is_printed_alone(database: Rc<Database>) {
@@ -202,6 +139,36 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Databas
     }
     let sent: usize = lanes.iter().zip(&acknowledged).map(|(lane, count)| lane.len().min(count + 2)).sum();
     assert_eq!(server.client(&login).list("/v3/payments").await.len(), sent);
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
+}
+
+async fn a_killed_server_loses_no_click_that_it_answered(database: Rc<Database>) {
+    let mut server = Process::start(on(&database, &["serve"]));
+    let login = sign_up(&server, "agency").await;
+    let links = server.client(&login).list("/v3/referral-links").await;
+    let path = format!("/r/{}", links[0]["code"].as_str().expect("a code"));
+    let visitor = Client::new(server.address.clone());
+    // Below the limit of requests from one address.
+    let following = join_all((0..50).map(|_| async {
+        let mut answered = 0;
+        while answered < 100 && visitor.request(reqwest::Method::GET, &path).try_send().await == Some(302) {
+            answered += 1;
+        }
+        answered
+    }));
+    let kill = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        server.child.kill().expect("it can be killed");
+    };
+    let (answered, ()) = tokio::join!(following, kill);
+    let answered: i64 = answered.iter().sum();
+    server = Process::start(on(&database, &["serve"]));
+    let link = server.client(&login).list("/v3/referral-links").await.remove(0);
+    let counted = link["clicks"].as_i64().expect("a count");
+    // A click may have been written whose answer did not come.
+    assert!(answered > 0 && (answered..=answered + 50).contains(&counted), "{answered} answered, {counted} counted");
+    assert_eq!(link["uniqueVisitors"], 1);
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
 }
@@ -337,4 +304,79 @@ fn a_plain_start_serves_an_empty_database_and_says_how_to_make_the_first_key() {
     let secrets = directory.path().join("stape.db.secrets");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(secrets).expect("a file of secrets"));
     assert_eq!(mode & 0o777, 0o600);
+}
+
+const NEW_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+const NEWEST_KEY: &str = "QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8=";
+
+/// The binary with these keys for encryption.
+fn with_keys(database: &Database, arguments: &[&str], present: &str, previous: Option<&str>) -> Command {
+    let mut command = on(database, arguments);
+    command.env("STAPE_ENCRYPTION_KEY", present);
+    if let Some(previous) = previous {
+        command.env("STAPE_ENCRYPTION_KEY_PREVIOUS", previous);
+    }
+    command
+}
+
+/// Sets a payout method, and keeps a copy as a payout does; gives the login.
+async fn set_method(database: &Database) -> String {
+    let server = Process::start(on(database, &["serve"]));
+    let login = sign_up(&server, "agency").await;
+    let method = json!({
+        "type": "sepa", "details": {"holder": "Archer", "iban": "DE89370400440532013000"}, "password": PASSWORD,
+    });
+    let request = server.client(&login).request(reqwest::Method::PUT, "/v3/payout-methods/EUR");
+    request.json(&method).send().await.expect(200);
+    assert_eq!(server.terminate(), Some(0));
+    let copy = "INSERT INTO payouts (account_id, id, number, status, currency, amount_minor, line_count, method_type, \
+        method_label, method_details, requested_by, requested_at, created_at) \
+        SELECT account_id, account_id, '2026-0001', 'paid', currency, 1, 1, method_type, label, details, 'partner', \
+        created_at, created_at FROM payout_methods";
+    write(database, copy);
+    login
+}
+
+fn write(database: &Database, sql: &'static str) {
+    let write =
+        move |conn: &mut stape_api::db::Conn| Ok(diesel::connection::SimpleConnection::batch_execute(conn, sql)?);
+    database.connect().write_blocking(write).expect("a row behind the product's back");
+}
+
+async fn payout_methods_come_under_a_new_key_while_a_server_runs(database: Rc<Database>) {
+    let login = set_method(&database).await;
+    let alone = run(with_keys(&database, &["serve"], NEW_KEY, None));
+    assert!(!alone.status.success());
+    assert!(text(&alone.stderr).contains("STAPE_ENCRYPTION_KEY: "), "{}", text(&alone.stderr));
+    let server = Process::start(with_keys(&database, &["serve"], NEW_KEY, Some(OLD_KEY)));
+    for expected in ["2 payout methods", "0 payout methods"] {
+        let output = run(with_keys(&database, &["reencrypt"], NEW_KEY, Some(OLD_KEY)));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with(expected), "{}", text(&output.stdout));
+    }
+    assert_eq!(server.client(&login).list("/v3/payout-methods").await.len(), 1);
+    assert_eq!(server.terminate(), Some(0));
+    let server = Process::start(with_keys(&database, &["serve"], NEW_KEY, None));
+    assert_eq!(server.client(&login).list("/v3/payout-methods").await[0]["label"], "DE•• •••• 3000");
+    assert_eq!(server.terminate(), Some(0));
+    // What is sealed anew really opens: it can be sealed anew once more.
+    let again = run(with_keys(&database, &["reencrypt"], NEWEST_KEY, Some(NEW_KEY)));
+    assert!(again.status.success() && text(&again.stdout).starts_with("2 payout methods"), "{}", text(&again.stderr));
+}
+
+async fn what_no_key_opens_is_named_and_left(database: Rc<Database>) {
+    set_method(&database).await;
+    let output = run(with_keys(&database, &["reencrypt"], NEW_KEY, None));
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("the payout method for EUR of acc_") && told.contains("payout pay_"), "{told}");
+    assert!(told.contains("STAPE_ENCRYPTION_KEY_PREVIOUS"), "{told}");
+    // A row that was moved to another currency does not open there.
+    write(&database, "UPDATE payouts SET currency = 'USD'");
+    let output = run(with_keys(&database, &["reencrypt"], NEW_KEY, Some(OLD_KEY)));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).starts_with("1 payout methods"), "{}", text(&output.stdout));
+    let told = text(&output.stderr);
+    assert!(told.contains("payout pay_") && !told.contains("the payout method for"), "{told}");
+    assert!(!told.contains("DE89") && !told.contains("Archer"), "{told}");
 }

@@ -9,6 +9,7 @@ both_engines!(
     a_server_lives_and_is_ready,
     metrics_are_for_operators,
     metrics_have_a_port_of_their_own_when_it_is_configured,
+    metrics_tell_of_the_worker_and_the_ledgers,
 );
 
 async fn a_server_lives_and_is_ready(app: &TestApp) {
@@ -48,6 +49,27 @@ async fn metrics_are_for_operators(app: &TestApp) {
     assert!(answer.header("content-type").starts_with("text/plain"));
     assert!(answer.text.contains("route=\"/v3/accounts\""), "{}", answer.text);
     assert!(!answer.text.contains(&agency.id), "no ids in metrics");
+}
+
+async fn metrics_tell_of_the_worker_and_the_ledgers(app: &TestApp) {
+    app.agency().await;
+    let wanted = [
+        "stape_worker_last_success_timestamp_seconds{duty=\"commissions out of review\"} ",
+        "stape_worker_last_success_timestamp_seconds{duty=\"ledger check\"} ",
+        "stape_worker_failures_total{duty=\"scheduled payouts\"} 0",
+        "stape_ledger_differences 0",
+        "stape_db_pool_max_connections ",
+    ];
+    let begun = Instant::now();
+    loop {
+        // The worker begins its first round beside the server's first requests.
+        let metrics = app.operator().await.get("/metrics").await.text;
+        let missing: Vec<_> = wanted.iter().filter(|line| !metrics.contains(**line)).collect();
+        if missing.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{missing:?} in {metrics}");
+    }
 }
 
 async fn metrics_have_a_port_of_their_own_when_it_is_configured(app: &TestApp) {

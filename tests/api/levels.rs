@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Account, Event, TestApp, both_engines, payment, places, subscription, usd};
 
 both_engines!(
+    a_currency_that_goes_with_the_event_that_raises_the_level_is_worth_nothing,
     a_decision_needs_a_partner_and_a_reason,
     a_level_below_the_earned_one_is_pinned,
     a_partner_without_a_pin_rises_at_once,
@@ -161,4 +162,18 @@ async fn a_decision_needs_a_partner_and_a_reason(app: &TestApp) {
     let scopes = stape_api::auth::Scopes::of(&[stape_api::auth::Scope::OperatorProgram]);
     app.caller(&app.operator_key(scopes).await).patch(&path, &body).await.problem("insufficientScope");
     partner.login.patch(&path, &body).await.problem("wrongAccountKind");
+}
+
+/// The last container in euros becomes one in dollars, whose value raises the level: both in one event.
+async fn a_currency_that_goes_with_the_event_that_raises_the_level_is_worth_nothing(app: &TestApp) {
+    let partner = app.partner().await;
+    let (_, container) = app.client_with_container(&partner).await;
+    let euros = crate::support::money("40.00", "EUR");
+    app.apply(&[subscription(&container).with("price", euros)]).await;
+    app.apply(&[subscription(&container).with("price", usd("2000.00"))]).await;
+    assert_eq!(partner.login.get("/v3/account").await.expect(200)["level"], 2);
+    let summary = partner.login.get("/v3/commissions/summary").await.expect(200);
+    let balances = summary["balances"].as_array().expect("balances");
+    assert_eq!(balances.len(), 1, "{summary:#}");
+    assert_eq!(balances[0]["monthlyValue"], usd("742.00"));
 }

@@ -43,6 +43,9 @@ pub fn apply(
         row.commission_id = Some(earn(world, context, manager_id, &row, &container)?);
     }
     let commission_id = row.commission_id;
+    if row.payer == Payer::Client && row.amount_minor > 0 {
+        world.note_paying(owner_id, occurred_at);
+    }
     world.payments.insert(row.external_id.clone(), Tracked::new(row));
     if let Some(tracked) = world.containers.get_mut(&container.id)
         && tracked.row.last_payment_at.is_none_or(|last| last < occurred_at)
@@ -112,6 +115,7 @@ pub(super) const fn earned_posting(row: &CommissionRow) -> Posting {
         amount_minor: row.amount_minor,
         line_id: row.id,
         payout_id: None,
+        earned_at: row.payment_occurred_at,
     }
 }
 

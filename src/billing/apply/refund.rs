@@ -6,7 +6,7 @@ use super::super::world::World;
 use super::payment::earned_posting;
 use super::tell;
 use crate::clock::Timestamp;
-use crate::commissions::{CommissionRow, CommissionStatus, LineId, LineKind, accrual};
+use crate::commissions::{CommissionRow, CommissionStatus, LineId, accrual};
 use crate::context::Context;
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::EventType;
@@ -80,7 +80,9 @@ fn reverse(
     let manager_id = row.account_id;
     if !row.status.is_open() {
         row.refund_adjusted_minor -= delta;
-        let adjustment = adjustment_row(context.now, row, -delta, reason);
+        let id = AdjustmentId::new(context.now);
+        let amount = row.money(-delta);
+        let adjustment = CommissionRow::adjustment(context.now, id, manager_id, amount, reason.as_str(), Some(&*row));
         world.journal.post(context.now, &adjustment_posting(&adjustment))?;
         tell(world, manager_id, EventType::CommissionAdjusted, adjustment.id);
         world.new_adjustments.push(adjustment);
@@ -99,6 +101,7 @@ fn reverse(
         from,
         to: LedgerAccount::Program,
         amount_minor: delta,
+        earned_at: None,
         ..earned_posting(row)
     };
     world.journal.post(context.now, &posting)?;
@@ -106,36 +109,6 @@ fn reverse(
     Ok(())
 }
 
-/// An adjustment of `commission` by `amount_minor`, ready at once.
-fn adjustment_row(
-    now: Timestamp,
-    commission: &CommissionRow,
-    amount_minor: i64,
-    reason: RefundReason,
-) -> CommissionRow {
-    CommissionRow {
-        id: LineId::Adjustment(AdjustmentId::new(now)),
-        kind: LineKind::Adjustment,
-        status: CommissionStatus::ReadyToPayout,
-        reason: Some(reason.as_str().to_owned()),
-        base_minor: None,
-        rate_bps: None,
-        rate_source: None,
-        level: None,
-        program_version: None,
-        review_days: None,
-        amount_minor,
-        reversed_minor: 0,
-        refund_adjusted_minor: 0,
-        review_until: None,
-        ready_at: Some(now),
-        payout_id: None,
-        adjusts: Some(commission.id),
-        created_at: now,
-        ..commission.clone()
-    }
-}
-
 const fn adjustment_posting(row: &CommissionRow) -> Posting {
-    Posting { kind: EntryKind::RefundAdjustment, to: LedgerAccount::Ready, ..earned_posting(row) }
+    Posting { kind: EntryKind::RefundAdjustment, to: LedgerAccount::Ready, earned_at: None, ..earned_posting(row) }
 }

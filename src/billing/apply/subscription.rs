@@ -7,7 +7,7 @@ use super::super::event::SubscriptionChanged;
 use super::super::world::World;
 use super::{known_container, refuse_unknown_plan, refuse_unlisted_currency, tell};
 use crate::clock::Timestamp;
-use crate::containers::{ContainerRow, slots, usage};
+use crate::containers::{ContainerRow, alerts, slots, usage};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::events::EventType;
@@ -38,6 +38,9 @@ pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, chang
         if after.limit_exceeded_at.is_some() != before.limit_exceeded_at.is_some() {
             tell(world, account_id, EventType::ContainerUpdated, before.id);
         }
+    }
+    if alerts::differ(&before, &after) {
+        world.alerted.insert(before.account_id);
     }
     if let Some(tracked) = world.containers.get_mut(&before.id) {
         *tracked.change() = after;

@@ -21,6 +21,7 @@ use crate::ledger::Journal;
 use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus};
 use crate::partners::portfolio::Portfolio;
 use crate::program;
+use crate::referrals::attribution;
 use crate::sub_accounts::LinkRow;
 
 /// What a batch names.
@@ -115,7 +116,10 @@ impl World {
             requests,
             carried_out: Vec::new(),
             switched_links: Vec::new(),
+            unpaid_referrals: attribution::unpaid(conn, &clients)?,
+            first_payments: Vec::new(),
             known_events: known_events.into_iter().map(|row| (row.id.clone(), row)).collect(),
+            alerted: BTreeSet::new(),
             new_refunds: Vec::new(),
             new_adjustments: Vec::new(),
             new_events: Vec::new(),

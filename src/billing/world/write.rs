@@ -4,10 +4,12 @@ use diesel::prelude::*;
 
 use super::World;
 use crate::batch::Tracked;
+use crate::containers::alerts;
 use crate::context::Context;
 use crate::db::schema::{billing_events, commissions, containers, payments, refunds};
 use crate::db::{Conn, with_conn};
 use crate::error::Result;
+use crate::referrals::attribution;
 use crate::sub_accounts::links;
 use crate::{events, operator_requests};
 
@@ -62,6 +64,7 @@ impl World {
         for row in changed_containers {
             diesel::update(containers::table.find(row.id)).set(&row).execute(conn)?;
         }
+        alerts::refresh(conn, &self.alerted)?;
         for link in &self.switched_links {
             links::store_billing(conn, context, link)?;
         }
@@ -75,6 +78,7 @@ impl World {
         for (_, portfolio) in portfolios {
             portfolio.write(conn, context, &program.config)?;
         }
+        attribution::record_first_payments(conn, &self.first_payments)?;
         events::record_many(conn, context.now, &self.new_events)
     }
 }

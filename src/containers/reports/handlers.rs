@@ -10,12 +10,12 @@ use validator::Validate;
 use super::states::ContainerState;
 use super::take;
 use super::usage::UsageReport;
-use crate::app::App;
 use crate::auth::principal::{Operator, OperatorBilling};
 use crate::batch::BatchResults;
 use crate::context::Context;
 use crate::error::Result;
 use crate::http::Batch;
+use crate::state::App;
 
 /// Registers the operator's operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
@@ -54,7 +54,7 @@ struct ContainerStates {
     request_body = UsageReports,
     responses((status = 200, description = "What became of each report", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")))
+    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
 )]
 #[post("")]
 async fn post_usage_reports(
@@ -80,7 +80,7 @@ async fn post_usage_reports(
     request_body = ContainerStates,
     responses((status = 200, description = "What became of each state", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")))
+    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
 )]
 #[post("")]
 async fn post_container_states(

@@ -19,6 +19,7 @@ pub use handlers::operator_routes;
 use states::ContainerState;
 use usage::UsageReport;
 
+use super::alerts;
 use super::models::ContainerRow;
 use crate::batch::{self, BatchResults, Tracked, Verdict};
 use crate::context::Context;
@@ -100,10 +101,11 @@ fn apply_batch<R: Report>(conn: &mut Conn, context: &Context, elements: &[Elemen
     let mut rows: HashMap<ContainerId, Tracked<ContainerRow>> =
         rows.into_iter().map(|row| (row.id, Tracked::stored(row))).collect();
     let program = program::service::current(conn)?;
-    let mut told = Vec::new();
+    let (mut told, mut alerted) = (Vec::new(), BTreeSet::new());
     let judge = |element: &Element<R>| {
         let effect = element.as_ref().map_err(|problem| problem.clone().into());
-        let effect = effect.and_then(|report| apply(report, context, &program.config, &mut rows, &mut told));
+        let effect =
+            effect.and_then(|report| apply(report, context, &program.config, &mut rows, &mut told, &mut alerted));
         Verdict::of(effect.map(|()| None))
     };
     let verdicts = elements.iter().map(judge).collect::<Result<Vec<_>>>()?;
@@ -111,6 +113,7 @@ fn apply_batch<R: Report>(conn: &mut Conn, context: &Context, elements: &[Elemen
     for row in changed {
         diesel::update(containers::table.find(row.id)).set(&row).execute(conn)?;
     }
+    alerts::refresh(conn, &alerted)?;
     events::record_many(conn, context.now, &told)?;
     let applied = batch::applied(&verdicts);
     if applied > 0 {
@@ -127,6 +130,7 @@ fn apply<R: Report>(
     program: &ProgramConfig,
     rows: &mut HashMap<ContainerId, Tracked<ContainerRow>>,
     told: &mut Vec<NewEvent>,
+    alerted: &mut BTreeSet<AccountId>,
 ) -> Result<()> {
     report.check(context)?;
     let tracked = report.container_id().parse().ok().and_then(|id: ContainerId| rows.get_mut(&id));
@@ -140,6 +144,9 @@ fn apply<R: Report>(
         return Ok(());
     }
     after.updated_at = context.now;
+    if alerts::differ(&tracked.row, &after) {
+        alerted.insert(after.account_id);
+    }
     if is_news {
         let resource = Resource::from(after.id);
         let event =

@@ -34,6 +34,7 @@ fn post(db: &Db, account_id: AccountId, postings: Vec<(Timestamp, i64)>) {
                 amount_minor,
                 line_id: LineId::Commission(CommissionId::new(now)),
                 payout_id: None,
+                earned_at: None,
             };
             journal.post(now, &posting)?;
             journal.write(conn)?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{Client, TestApp, payment, subscription};
+use super::{Client, TestApp, payment, subscription, usd};
 
 /// The password of every account that signs up here.
 pub const PASSWORD: &str = "a quiet harbour at dawn";
@@ -114,6 +114,74 @@ impl TestApp {
         let client = self.client_of(manager).await;
         let container = self.container(manager, &client).await;
         (client, container)
+    }
+
+    /// Gives the account a Wise method for the currency.
+    pub async fn payout_method(&self, account: &Account, currency: &str) {
+        let details = json!({"email": "payouts@example.com", "holder": "Robin Doe"});
+        let method = json!({"type": "wise", "details": details, "password": PASSWORD});
+        account.login.put(&format!("/v3/payout-methods/{currency}"), &method).await.expect(200);
+    }
+
+    /// Makes so much ready for the partner by an operator's bonus, in dollars.
+    pub async fn bonus(&self, partner: &Account, amount: &str) -> Value {
+        self.adjust(partner, usd(amount), "bonus").await
+    }
+
+    /// An operator's adjustment without any reference.
+    pub async fn adjust(&self, partner: &Account, amount: Value, reason: &str) -> Value {
+        let adjustment = json!({"accountId": partner.id, "amount": amount, "reason": reason, "note": "a test"});
+        self.operator().await.post_once("/v3/operator/adjustments", &adjustment).await.expect(201)
+    }
+
+    /// A payout of what is ready in dollars, requested by the partner.
+    pub async fn payout(&self, partner: &Account) -> Value {
+        partner.login.post_once("/v3/payouts", &json!({"currency": "USD"})).await.expect(201)
+    }
+
+    /// Takes a step of a payout as the operator.
+    pub async fn step(&self, payout: &Value, step: &str) -> Value {
+        let body = match step {
+            "reject" | "fail" => json!({"reason": "a test"}),
+            "confirm" => json!({"reference": "TRANSFER-1"}),
+            _ => json!({}),
+        };
+        let path = format!("/v3/operator/payouts/{}/{step}", id(payout));
+        self.operator().await.post(&path, &body).await.expect(200)
+    }
+
+    /// The referral link that a manager has from the start.
+    pub async fn default_link(&self, manager: &Account) -> Value {
+        let links = manager.login.list("/v3/referral-links").await;
+        links.into_iter().find(|link| link["isDefault"] == true).expect("a default link")
+    }
+
+    /// Follows a link as a visitor with a browser; gives the click's id.
+    pub async fn click(&self, link: &Value) -> String {
+        let code = link["code"].as_str().expect("a code");
+        let answer = self.visitor().get(&format!("/r/{code}")).await;
+        assert_eq!(answer.status, 302, "{}", answer.text);
+        let target: url::Url = answer.header("location").parse().expect("an address");
+        let click = target.query_pairs().find(|(name, _)| name == "click");
+        click.map(|(_, id)| id.into_owned()).expect("a click id")
+    }
+
+    /// A client that signed up with a link's code and is signed in.
+    pub async fn sign_up_with(&self, link: &Value) -> Account {
+        let email = new_email();
+        let person = json!({
+            "kind": "standard", "email": email, "password": PASSWORD, "firstName": "Robin", "lastName": "Doe",
+            "referralCode": link["code"],
+        });
+        let account = self.visitor().post("/v3/accounts", &person).await.expect(201);
+        assert!(account["managerId"].is_string(), "{account:#}");
+        Account { id: id(&account), login: self.sign_in(&email, PASSWORD).await, email }
+    }
+
+    /// A container on the free plan that its owner made.
+    pub async fn own_container(&self, client: &Account) -> String {
+        let container = json!({"name": "shop.example.com", "product": "sgtmContainer"});
+        id(&client.login.post("/v3/containers", &container).await.expect(201))
     }
 
     /// Links a client to a manager as the operator.

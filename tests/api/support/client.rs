@@ -1,9 +1,18 @@
 //! An HTTP client of the API, as a partner's script would use it, that checks what every answer must have.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use stape_api::error::Code;
+
+static NEXT_KEY: AtomicU32 = AtomicU32::new(1);
+
+/// An idempotency key that nobody has used.
+pub fn new_key() -> String {
+    format!("key-{}", NEXT_KEY.fetch_add(1, Ordering::Relaxed))
+}
 
 /// A client with or without a credential.
 #[derive(Debug, Clone)]
@@ -48,14 +57,18 @@ impl Client {
         self.request(Method::POST, path).send().await
     }
 
+    /// A POST under an idempotency key that nobody has used.
+    pub async fn post_once(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::POST, path).header("idempotency-key", &new_key()).json(body).send().await
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.request(Method::PUT, path).json(body).send().await
+    }
+
     /// Whether a POST was answered with 200; false where the server has gone.
     pub async fn try_post(&self, path: &str, body: &Value) -> bool {
-        let answer = self.request(Method::POST, path).json(body).builder.send().await;
-        // An answer is one when all of it has come.
-        match answer {
-            Ok(answer) if answer.status() == 200 => answer.bytes().await.is_ok(),
-            _ => false,
-        }
+        self.request(Method::POST, path).json(body).try_send().await == Some(200)
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
@@ -115,6 +128,13 @@ impl Request {
     /// A body as it is; the content type is a header of its own.
     pub fn bytes(self, body: impl Into<Vec<u8>>) -> Self {
         Self { builder: self.builder.body(body.into()), ..self }
+    }
+
+    /// The status of an answer that came whole; none where the server has gone.
+    pub async fn try_send(self) -> Option<u16> {
+        let answer = self.builder.send().await.ok()?;
+        let status = answer.status().as_u16();
+        answer.bytes().await.ok().map(|_| status)
     }
 
     pub async fn send(self) -> Answer {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::TestApp;
 use super::postgres::PostgresDatabase;
+use super::statements::{self, Heard};
 
 /// One of the two engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Database {
     /// Mails go here, and on SQLite the database itself.
     pub directory: TempDir,
     postgres: Option<PostgresDatabase>,
+    /// What the server executes on it.
+    heard: Heard,
 }
 
 impl Database {
@@ -35,18 +38,20 @@ impl Database {
                 let url = format!("sqlite://{}", directory.path().join("test.db").display());
                 let parsed = url.parse().expect("a database URL");
                 drop(migrated(&parsed, Options::command()).expect("the migrations can be applied"));
-                Some(Self { url, directory, postgres: None })
+                Some(Self { heard: statements::listen(&url), url, directory, postgres: None })
             }
             Engine::Postgres => {
                 let postgres = PostgresDatabase::create()?;
-                Some(Self { url: postgres.url.clone(), directory, postgres: Some(postgres) })
+                let url = postgres.url.clone();
+                Some(Self { heard: statements::listen(&url), url, directory, postgres: Some(postgres) })
             }
         }
     }
 
     /// Connects past the server.
     pub fn connect(&self) -> Db {
-        Db::connect(&self.url.parse().expect("a database URL"), Options::command()).expect("the database answers")
+        let url = statements::behind_the_back(&self.url);
+        Db::connect(&url.parse().expect("a database URL"), Options::command()).expect("the database answers")
     }
 
     /// PostgreSQL's side of it.
@@ -62,9 +67,20 @@ impl Database {
         let differences = self.connect().snapshot_blocking(all).expect("verify can run");
         assert!(differences.is_empty(), "verify: {differences:#?}");
     }
+
+    fn judge_statements(&self) {
+        let engine = if self.postgres.is_some() { Engine::Postgres } else { Engine::Sqlite };
+        statements::judge(&self.heard, engine, &self.url);
+    }
 }
 
-/// Runs a test against a server of its own, then verifies the database.
+impl Drop for Database {
+    fn drop(&mut self) {
+        statements::forget(&self.url);
+    }
+}
+
+/// Runs a test against a server of its own, then verifies the database and judges the statements that were executed.
 pub fn run(engine: Engine, test: impl AsyncFnOnce(&TestApp)) {
     let Some(database) = Database::create(engine).map(Rc::new) else { return };
     actix_web::rt::System::new().block_on(async {
@@ -73,4 +89,5 @@ pub fn run(engine: Engine, test: impl AsyncFnOnce(&TestApp)) {
         app.stop().await;
     });
     database.verify();
+    database.judge_statements();
 }

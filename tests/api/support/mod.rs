@@ -3,19 +3,27 @@
 mod app;
 mod builders;
 mod client;
+mod document;
 mod engine;
 mod event;
 mod mail;
+mod plans;
 mod postgres;
+mod process;
 mod smtp;
+mod statements;
 
 pub use app::{START, TestApp};
-pub use builders::{Account, PASSWORD, feed, new_email};
-pub use client::{Answer, Client, places};
+pub use builders::{Account, PASSWORD, feed, id, new_email};
+pub use client::{Answer, Client, new_key, places};
+pub use document::{Operation, operations};
 pub use engine::{Database, Engine, run};
 pub use event::{Event, money, payment, refund, subscription, usd};
 pub use mail::Mail;
+pub use postgres::programs as postgres_programs;
+pub use process::{ENCRYPTION_KEY, JWT_SECRET, Process, binary, on, operator_key, run as run_command, text};
 pub use smtp::SmtpServer;
+pub use statements::breach;
 
 /// Makes two tests of each named function, one per engine. Each takes `&TestApp`.
 macro_rules! both_engines {

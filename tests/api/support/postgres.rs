@@ -187,7 +187,7 @@ fn free_kib(directory: &str) -> Option<u64> {
 }
 
 /// Where `initdb` and `postgres` are: the newest version found.
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let configured = Command::new("pg_config").arg("--bindir").output().ok();
     let configured = configured.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let mut installed: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")

@@ -1,0 +1,42 @@
+-- Sends the requests of a file, one per line: method, path, credential and body behind tabs, in any order.
+-- "@" in a body becomes a number that no other request has. At the end it prints what was measured as one line of JSON.
+
+local threads = 0
+
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+
+function init(args)
+  lines = {}
+  for line in io.lines(args[1]) do
+    local method, path, credential, body = line:match("^([^\t]*)\t([^\t]*)\t([^\t]*)\t?(.*)$")
+    local headers = {}
+    if credential ~= "" then headers["X-AUTH-TOKEN"] = credential end
+    if body ~= "" then headers["Content-Type"] = "application/json" end
+    lines[#lines + 1] = { method = method, path = path, headers = headers, body = body ~= "" and body or nil,
+      plain = body == "" and wrk.format(method, path, headers) or nil }
+  end
+  salt = os.time() .. "-" .. number .. "-"
+  count = 0
+  math.randomseed(number + os.time())
+end
+
+function request()
+  local line = lines[math.random(#lines)]
+  if line.plain then return line.plain end
+  local body = line.body:gsub("@", function()
+    count = count + 1
+    return salt .. count
+  end)
+  return wrk.format(line.method, line.path, line.headers, body)
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests": %d, "seconds": %f, "refused": %d, "broken": %d, "p50": %f, "p99": %f}\n',
+    summary.requests, summary.duration / 1e6, errors.status, errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
+end

@@ -1,0 +1,10 @@
+DROP INDEX commissions_by_payment_time;
+DROP INDEX commissions_by_payout;
+DROP TABLE ledger_months;
+DROP TABLE payout_batches;
+DROP TABLE scheduled_payouts;
+DROP TABLE payout_schedules;
+DROP TABLE payout_numbers;
+DROP TABLE payout_lines;
+DROP TABLE payouts;
+DROP TABLE payout_methods;

@@ -1,0 +1,2 @@
+DROP TABLE manager_alerts;
+DROP TABLE client_alerts;

@@ -1,0 +1,99 @@
+//! Operations on payout methods.
+
+use actix_web::{HttpResponse, delete, get, put, web};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::models::{PayoutMethod, SetPayoutMethod};
+use super::service;
+use crate::accounts::sessions;
+use crate::auth::principal::{Manager, Owner};
+use crate::auth::{Credential, passwords};
+use crate::error::{Code, Error, Result};
+use crate::http::{Body, Listing, NoFields, Page, list_type};
+use crate::money::Currency;
+use crate::program;
+use crate::state::App;
+
+list_type!(PayoutMethodList, PayoutMethod, "One page of payout methods, newest first.");
+
+/// Registers the operations.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(utoipa_actix_web::scope("/v3/payout-methods").service(list).service(set).service(remove));
+}
+
+/// List payout methods.
+///
+/// One per currency, masked.
+#[utoipa::path(tag = "Payouts", operation_id = "listPayoutMethods",
+    responses((status = 200, description = "One page of payout methods", body = PayoutMethodList)),
+    extensions(("x-accounts" = json!("manager"))),
+    security(("session" = ["owner"])))]
+#[get("")]
+async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing<PayoutMethod>> {
+    let (account_id, wanted, now) = (who.account_id()?, page.clone(), app.clock.now());
+    let rows = app.db.read(move |conn| service::list(conn, account_id, &wanted)).await?;
+    Ok(page.listing(rows, |row| row.currency).map(|row| row.resource(now)))
+}
+
+/// Set the payout method of a currency.
+///
+/// Makes it or replaces it; needs the password of the login that is used. All owners of the account are told by mail, and
+/// automatic payouts of the currency wait for 72 hours. `ach` pays in USD alone, `sepa` in EUR alone, `paypal` in the
+/// currencies that PayPal pays out in, `swift` and `wise` in every currency of the program. A currency that the program does not
+/// have is 422 `currencyNotSupported`. A payout that was requested before keeps the method that it was requested with.
+#[utoipa::path(tag = "Payouts", operation_id = "setPayoutMethod", request_body = SetPayoutMethod,
+    params(("currency" = Currency, Path, description = "ISO 4217 code of the currency")),
+    responses((status = 200, description = "The method, masked", body = PayoutMethod)),
+    extensions(("x-body-any-of" = json!([
+        {"properties": {"type": {"const": "swift"}, "details": {"$ref": "#/components/schemas/SwiftDetails"}}},
+        {"properties": {"type": {"const": "ach"}, "details": {"$ref": "#/components/schemas/AchDetails"}}},
+        {"properties": {"type": {"const": "sepa"}, "details": {"$ref": "#/components/schemas/SepaDetails"}}},
+        {"properties": {"type": {"const": "paypal"}, "details": {"$ref": "#/components/schemas/PaypalDetails"}}},
+        {"properties": {"type": {"const": "wise"}, "details": {"$ref": "#/components/schemas/WiseDetails"}}}
+    ])), ("x-accounts" = json!("manager"))),
+    security(("session" = ["owner"])))]
+#[put("/{currency}")]
+async fn set(
+    who: Manager<Owner>,
+    app: App,
+    currency: web::Path<Currency>,
+    body: Body<SetPayoutMethod>,
+) -> Result<web::Json<PayoutMethod>> {
+    let Credential::Login { user_id, .. } = who.principal().credential else {
+        return Err(Error::refused(Code::OwnerRequired, "this operation needs a login"));
+    };
+    let (currency, vault, now) = (*currency, app.vault.clone(), app.clock.now());
+    let present = move |conn: &mut _| Ok((program::service::current(conn)?, sessions::candidate_by_id(conn, user_id)?));
+    let (program, candidate) = app.db.read(present).await?;
+    let details = service::checked(&program, currency, &body.input)?;
+    // Who stole a session must not try passwords faster than at the sign-in.
+    app.limits.sign_in_by_email.check(user_id.to_string())?;
+    if !passwords::verify(body.input.password.clone(), candidate.password_hash.clone()).await? {
+        return Err(sessions::wrong_current_password("/password"));
+    }
+    let effect =
+        move |conn: &mut _, context: &_, _: &_| service::set(conn, context, &vault, &candidate, (currency, &details));
+    let row = app.write(who.principal(), body, effect).await?;
+    Ok(web::Json(row.resource(now)))
+}
+
+/// Remove the payout method of a currency.
+///
+/// All owners of the account are told by mail. Payouts that were requested before keep the method.
+#[utoipa::path(tag = "Payouts", operation_id = "deletePayoutMethod",
+    params(("currency" = Currency, Path, description = "ISO 4217 code of the currency")),
+    responses((status = 204, description = "There is no method for the currency any more")),
+    extensions(("x-accounts" = json!("manager"))),
+    security(("session" = ["owner"])))]
+#[delete("/{currency}")]
+async fn remove(
+    who: Manager<Owner>,
+    app: App,
+    currency: web::Path<Currency>,
+    body: Body<NoFields>,
+) -> Result<HttpResponse> {
+    let account_id = who.account_id()?;
+    let effect = move |conn: &mut _, context: &_, _: &_| service::remove(conn, context, account_id, *currency);
+    app.write(who.principal(), body, effect).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,86 @@
+//! The dates that have come: each requests a payout, once, and goes on to the next date.
+//!
+//! The date's row, read under the lock of its account, decides which of several servers takes it; request and next date
+//! commit together.
+
+use diesel::prelude::*;
+
+use super::dates;
+use super::models::{ScheduleRow, ScheduledRow};
+use crate::accounts;
+use crate::clock::Timestamp;
+use crate::context::Context;
+use crate::db::schema::scheduled_payouts;
+use crate::db::{Conn, Db};
+use crate::error::{Error, Result};
+use crate::id::AccountId;
+use crate::money::Currency;
+use crate::payouts;
+use crate::program;
+
+/// Dates that are looked up at once.
+const PAGE: i64 = 200;
+
+/// Takes every date that has come at `now`; answers how many. An account that fails is logged and left for the next round;
+/// the others are taken all the same.
+///
+/// # Errors
+/// A database that cannot be reached.
+pub fn request_due(db: &Db, now: Timestamp) -> Result<usize> {
+    let (mut taken, mut failed) = (0, 0);
+    loop {
+        let page = db.read_blocking(move |conn| due(conn, now, failed))?;
+        if page.is_empty() {
+            return Ok(taken);
+        }
+        for (account_id, currency) in page {
+            match db.write_blocking(move |conn| take(conn, now, account_id, currency)) {
+                Ok(is_taken) => taken += usize::from(is_taken),
+                Err(error @ Error::Unavailable(_)) => return Err(error),
+                Err(error) => {
+                    log::error!("the scheduled payout of {account_id} in {currency}: {error}");
+                    failed += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Dates that have come, the longest due first, behind the `failed` ones that stay.
+fn due(conn: &mut Conn, now: Timestamp, failed: i64) -> Result<Vec<(AccountId, Currency)>> {
+    Ok(scheduled_payouts::table
+        .filter(scheduled_payouts::due_at.le(now))
+        .order((scheduled_payouts::due_at, scheduled_payouts::account_id, scheduled_payouts::currency))
+        .offset(failed)
+        .limit(PAGE)
+        .select((scheduled_payouts::account_id, scheduled_payouts::currency))
+        .load(conn)?)
+}
+
+/// Requests the payout of a date, if it has come and nobody took it meanwhile.
+fn take(conn: &mut Conn, now: Timestamp, account_id: AccountId, currency: Currency) -> Result<bool> {
+    accounts::lock(conn, &[account_id])?;
+    let row: Option<ScheduledRow> = scheduled_payouts::table
+        .find((account_id, currency))
+        .filter(scheduled_payouts::due_at.le(now))
+        .select(ScheduledRow::as_select())
+        .get_result(conn)
+        .optional()?;
+    let Some(row) = row else { return Ok(false) };
+    let schedule = dates::schedule(conn, account_id)?;
+    let Some((schedule, rhythm)) = schedule.and_then(|row| row.rhythm().map(|rhythm| (row, rhythm))) else {
+        return Err(Error::internal("a date without a schedule"));
+    };
+    let minimum_minor = minimum(conn, &schedule, currency)?;
+    payouts::request::request_scheduled(conn, &Context::system(now), account_id, currency, minimum_minor)?;
+    dates::go_on(conn, now, row, rhythm)?;
+    Ok(true)
+}
+
+/// What the payout must be more than: the account's own minimum or the program's, whichever is more.
+fn minimum(conn: &mut Conn, schedule: &ScheduleRow, currency: Currency) -> Result<i64> {
+    let own = schedule.minimums()?.get(&currency).copied();
+    let program = program::service::current(conn)?;
+    let programs = program.config.currency_terms(currency).map(|terms| terms.minimum_payout.minor);
+    Ok(own.max(programs).unwrap_or(0))
+}

@@ -1,0 +1,77 @@
+//! The monthly sums of an account follow from its ledger entries, and what was earned by payment time from its commissions.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+
+use super::Differences;
+use crate::clock::Timestamp;
+use crate::commissions::{CommissionStatus, LineKind};
+use crate::db::Conn;
+use crate::db::schema::{commissions, ledger_months};
+use crate::error::Result;
+use crate::id::AccountId;
+use crate::ledger::months::MonthRow;
+use crate::ledger::{EntryKind, EntryRow, LedgerAccount};
+use crate::money::Currency;
+
+/// Sums of an account's months, built up from its entries.
+#[derive(Debug)]
+pub struct Months {
+    account_id: AccountId,
+    sums: BTreeMap<(Currency, Timestamp), MonthRow>,
+}
+
+impl Months {
+    pub fn of(account_id: AccountId) -> Self {
+        Self { account_id, sums: BTreeMap::new() }
+    }
+
+    fn row(&mut self, currency: Currency, time: Timestamp) -> &mut MonthRow {
+        let (account_id, month) = (self.account_id, time.month());
+        self.sums.entry((currency, month)).or_insert_with(|| MonthRow::empty(account_id, currency, month))
+    }
+
+    /// Counts one side of a posting: what left the program, and what was paid.
+    pub fn count(&mut self, entry: &EntryRow) {
+        let row = self.row(entry.currency, entry.created_at);
+        match (entry.ledger_account, entry.kind) {
+            (LedgerAccount::Program, EntryKind::CommissionEarned) => row.posted_minor -= entry.amount_minor,
+            (LedgerAccount::Program, EntryKind::CommissionReversed) => row.reversed_minor += entry.amount_minor,
+            (LedgerAccount::Program, _) => row.adjusted_minor -= entry.amount_minor,
+            (LedgerAccount::Paid, _) => row.paid_minor += entry.amount_minor,
+            _ => {}
+        }
+    }
+
+    /// Compares with what is stored, after all entries were counted.
+    pub fn check(mut self, conn: &mut Conn, differences: &mut Differences) -> Result<()> {
+        let account_id = self.account_id;
+        let earned: Vec<(Currency, Option<Timestamp>, i64)> = commissions::table
+            .filter(commissions::account_id.eq(account_id))
+            .filter(commissions::kind.eq(LineKind::Commission))
+            .filter(commissions::status.ne(CommissionStatus::NoCommission))
+            .select((commissions::currency, commissions::payment_occurred_at, commissions::amount_minor))
+            .load(conn)?;
+        for (currency, paid_at, amount_minor) in earned {
+            if let Some(paid_at) = paid_at {
+                self.row(currency, paid_at).earned_minor += amount_minor;
+            }
+        }
+        let stored: Vec<MonthRow> = ledger_months::table
+            .filter(ledger_months::account_id.eq(account_id))
+            .select(MonthRow::as_select())
+            .load(conn)?;
+        for row in stored {
+            let key = (row.currency, row.month);
+            let right = self.sums.remove(&key).unwrap_or_else(|| MonthRow::empty(account_id, row.currency, row.month));
+            differences.compare(|| format!("{account_id}: sums of {} {}", row.month, row.currency), &row, &right);
+        }
+        for (key, right) in self.sums {
+            if right != MonthRow::empty(account_id, key.0, key.1) {
+                differences.note(|| format!("{account_id}: no sums of {} {}", key.1, key.0));
+            }
+        }
+        Ok(())
+    }
+}

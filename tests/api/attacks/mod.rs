@@ -1,0 +1,8 @@
+//! What an attacker tries: each test is a row of the table of attacks that the rows of `auth`, `api_keys`, `sessions`,
+//! `impersonation`, `conventions`, `clicks` and `referral_links` do not have.
+
+mod bodies;
+mod lookalikes;
+mod secrets;
+mod tenants;
+mod tokens;

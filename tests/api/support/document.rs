@@ -1,0 +1,103 @@
+//! The operations as the committed API document lists them: what a table over all of them is made of.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Answer, Client, new_key};
+
+/// An id of each kind that belongs to nobody, by the path parameter that takes it.
+const NOBODYS: [(&str, &str); 9] = [
+    ("containerId", "ctr_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("accountId", "acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("payoutId", "pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("linkId", "lnk_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("userId", "usr_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("applicationId", "app_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("keyId", "key_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("batchId", "bat_01KB0H6Q4N7ZJ8R5T3V9WXY2AC"),
+    ("currency", "USD"),
+];
+
+/// An operation of the document.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub method: Method,
+    /// With the parameters in braces.
+    pub path: String,
+    pub details: Value,
+}
+
+/// All operations.
+pub fn operations() -> Vec<Operation> {
+    let document = document();
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, details) in item.as_object().expect("operations") {
+            let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
+            if ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
+                operations.push(Operation { method, path: path.clone(), details: details.clone() });
+            }
+        }
+    }
+    operations
+}
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("../../../openapi/stape-api.json")).expect("the committed document")
+}
+
+impl Operation {
+    /// The example of its JSON body, where it takes one.
+    pub fn example(&self) -> Option<Value> {
+        self.details["requestBody"]["content"]["application/json"].get("example").cloned()
+    }
+
+    /// The schema of its JSON body, references followed.
+    pub fn schema(&self) -> Value {
+        let schema = &self.details["requestBody"]["content"]["application/json"]["schema"];
+        let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+        name.map_or_else(|| schema.clone(), |name| document()["components"]["schemas"][name].clone())
+    }
+
+    /// The names of its path parameters.
+    pub fn parameters(&self) -> Vec<&str> {
+        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
+    }
+
+    /// Whether anybody may call it.
+    pub fn is_public(&self) -> bool {
+        self.details["security"].as_array().is_none_or(|ways| ways.iter().any(|way| *way == json!({})))
+    }
+
+    /// Its path with these values of parameters; nobody's ids for the others.
+    pub fn path_with(&self, values: &[(&str, &str)]) -> String {
+        let mut path = self.path.clone();
+        // Access requests and operator requests share a parameter's name.
+        let request = if path.contains("access-requests") { "arq_" } else { "orq_" };
+        let request = format!("{request}01KB0H6Q4N7ZJ8R5T3V9WXY2AC");
+        for (name, value) in values.iter().chain(&NOBODYS).chain(&[("requestId", request.as_str())]) {
+            path = path.replace(&format!("{{{name}}}"), value);
+        }
+        path
+    }
+
+    /// Calls it with every header that it may want.
+    pub async fn call(&self, client: &Client, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = client.request(self.method.clone(), path);
+        if self.details["x-idempotency"] == "required" {
+            request = request.header("idempotency-key", &new_key());
+        }
+        if self.details["x-conditional"] == "changeRequired" {
+            request = request.header("if-match", "\"another\"");
+        }
+        match body {
+            Some(body) => request.json(body).send().await,
+            None => request.send().await,
+        }
+    }
+
+    /// Method and path.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}

@@ -1,0 +1,143 @@
+"""The two databases: where they are, how they start, how they are killed, and how the truth is read past the server."""
+
+import base64
+import os
+import pathlib
+import pwd
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+
+
+class Sqlite:
+    """A file; it dies with its server."""
+
+    name = "sqlite"
+    victims = [("server",)]
+
+    def __init__(self, directory):
+        self.path = directory / "stape.db"
+        self.environment = {"DATABASE_URL": f"sqlite://{self.path}"}
+
+    def start(self):
+        pass
+
+    def kill(self):
+        pass
+
+    def query(self, sql):
+        connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)
+        try:
+            return [tuple(str(value) for value in row) for row in connection.execute(sql)]
+        finally:
+            connection.close()
+
+
+class Postgres:
+    """A private cluster with fsync on, under a user that is not root, reached through a socket in its directory."""
+
+    name = "postgres"
+    victims = [("server",), ("database",), ("server", "database")]
+
+    def __init__(self, directory):
+        self.programs = programs()
+        self.directory = directory / "cluster"
+        self.directory.mkdir()
+        self.process = None
+        self.owner = {}
+        if os.getuid() == 0:
+            user = unprivileged_user()
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
+            os.chmod(directory, 0o755)
+            self.owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self.environment = {
+            "DATABASE_URL": f"postgres:///postgres?host={self.directory}&user=postgres",
+            "STAPE_JWT_SECRET": secrets.token_urlsafe(48),
+            "STAPE_ENCRYPTION_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
+        }
+        make = [self.programs / "initdb", "-D", self.directory / "data", "-U", "postgres", "-A", "trust",
+                "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd="/", **self.owner)
+
+    def start(self):
+        # What the killed postmaster's children still hold must be gone first, or the new one refuses to start.
+        command = [self.programs / "postgres", "-D", self.directory / "data", "-k", self.directory,
+                   "-c", "listen_addresses=", "-c", "max_connections=100"]
+        deadline = time.monotonic() + 30
+        while True:
+            with open(self.directory.parent / "postgres.log", "ab") as log:
+                self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self.owner)
+            while self.process.poll() is None:
+                if self.answers():
+                    return
+                assert time.monotonic() < deadline, "PostgreSQL does not start"
+                time.sleep(0.05)
+            assert time.monotonic() < deadline, "PostgreSQL does not start"
+            time.sleep(0.2)
+
+    def answers(self):
+        probe = [self.programs / "pg_isready", "-q", "-h", self.directory, "-U", "postgres"]
+        return subprocess.run(probe, check=False).returncode == 0
+
+    def kill(self):
+        if self.process is None or self.process.poll() is not None:
+            return
+        # Children have sessions of their own; stopped first, the postmaster makes no new ones meanwhile.
+        os.kill(self.process.pid, signal.SIGSTOP)
+        children = self.children()
+        for pid in [self.process.pid, *children]:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in children):
+            time.sleep(0.01)
+
+    def children(self):
+        parent = f"PPid:\t{self.process.pid}\n"
+        return [int(status.parts[2]) for status in pathlib.Path("/proc").glob("[0-9]*/status") if parent in text_of(status)]
+
+    def freeze(self):
+        """Every process of the cluster stops where it is: a database that takes requests and does not answer."""
+        frozen = [self.process.pid, *self.children()]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        return frozen
+
+    def query(self, sql):
+        command = [self.programs / "psql", "-h", self.directory, "-U", "postgres", "-AtqX", "-F", "\t", "-c", sql]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return [tuple(line.split("\t")) for line in output.splitlines()]
+
+
+OF = {"sqlite": Sqlite, "postgres": Postgres}
+
+
+def text_of(path):
+    """A file of a process, which may have ended meanwhile."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def programs():
+    """Where PostgreSQL's server programs are: the newest version."""
+    installed = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    found = sorted(installed, key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    assert on_path, "PostgreSQL's server programs are not installed"
+    return pathlib.Path(on_path).parent
+
+
+def unprivileged_user():
+    """Who runs the cluster where this is root's, whom PostgreSQL refuses."""
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise AssertionError("there is no user postgres or nobody to run PostgreSQL")

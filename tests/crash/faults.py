@@ -1,0 +1,89 @@
+"""What is no death: a disk that is full, a database that takes requests and does not answer.
+
+Every request is answered in time, by a problem where it cannot be done; nothing is half done; and the server recovers by
+itself.
+"""
+
+import os
+import random
+import resource
+import signal
+import threading
+import time
+
+import settling
+from operations import Adjustment, Batch, SubAccount
+from server import PROBLEM_TIMEOUT
+
+# More requests at once than the server has connections.
+CROWD = 24
+
+
+def run(world, server, database):
+    if database.name == "sqlite":
+        full_disk(world, server, database)
+    else:
+        frozen_database(world, server, database)
+
+
+def full_disk(world, server, database):
+    """No file of the server may grow any more; then they may again."""
+    chance = random.Random(world.number())
+    pid, unlimited = server.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    largest = max(path.stat().st_size for path in database.path.parent.glob("stape.db*"))
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 4096, resource.RLIM_INFINITY))
+    operations, refused = [], 0
+    for number in range(200):
+        partner = world.partners[number % 2]
+        operation = [Batch(world, partner, chance, []), Adjustment(world, partner, "1.00"), SubAccount(world, partner)][number % 3]
+        operations.append(operation)
+        refused += not operation.send(server)
+        if refused == 10:
+            break
+    assert refused == 10, f"the disk was never full: {refused} refusals"
+    reads = server.client(world.partners[0].key).request("GET", "/v3/commissions/summary")
+    assert reads.status == 200, f"a read on a full disk: {reads}"
+    assert server.health("live")[0] == 200
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+    settle(world, server, database, operations)
+    print(f"  full disk: {refused} writes refused with 503, reads answered, all done when there was room", flush=True)
+
+
+def frozen_database(world, server, database):
+    """Every process of PostgreSQL stands still while a crowd sends requests."""
+    chance = random.Random(world.number())
+    operations = [Batch(world, world.partners[number % 2], chance, []) for number in range(CROWD)]
+    seconds, failures = [], []
+
+    def send(operation):
+        begun = time.monotonic()
+        try:
+            operation.send(server)
+        except AssertionError as failure:
+            failures.append(failure)
+        seconds.append(time.monotonic() - begun)
+
+    crowd = [threading.Thread(target=send, args=(operation,)) for operation in operations]
+    frozen = database.freeze()
+    try:
+        for thread in crowd:
+            thread.start()
+        status, waited = server.health("ready")
+        assert status == 503, f"/health/ready answers {status} while the database stands still"
+        assert server.health("live")[1] < 1, "/health/live waits for the database"
+        for thread in crowd:
+            thread.join(60)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert not failures, failures[0]
+    assert max(seconds) < PROBLEM_TIMEOUT, f"an answer took {max(seconds):.1f} s"
+    server.wait_until_ready(PROBLEM_TIMEOUT)
+    settle(world, server, database, operations)
+    print(f"  frozen database: {CROWD} requests answered within {max(seconds):.1f} s, /health/ready within {waited:.1f} s, "
+          "all done when it went on", flush=True)
+
+
+def settle(world, server, database, operations):
+    settling.settle(world, server, database, operations)
+    server.verify()
