@@ -3,7 +3,8 @@
 //! Ids strictly increase within a server, any number per millisecond, also while the clock stands still and after a
 //! restart: a 50-bit counter (RFC 9562 §6.2, method 1) stands behind the 48-bit time. It starts at the machine's
 //! microseconds and goes up by one with each id, so a later start is ahead of every id of an earlier one. The last 24 bits
-//! are random. The database keeps the 26 characters alone: they sort by time whatever the prefix.
+//! are random. The database keeps the 26 characters alone: they sort by time whatever the prefix. Where the order of ids made
+//! by several servers counts, the one whose turn it is surpasses the last id that is stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,18 +20,25 @@ struct Last {
     counter: u64,
 }
 
+impl Last {
+    /// The counter, which begins at the machine's microseconds.
+    fn begun(&self) -> u64 {
+        if self.counter > 0 {
+            return self.counter;
+        }
+        let elapsed = Timestamp::machine().unix_micros().saturating_sub(COUNTER_EPOCH_MICROS);
+        u64::try_from(elapsed).unwrap_or(0)
+    }
+}
+
 static LAST: Mutex<Last> = Mutex::new(Last { unix_ms: 0, counter: 0 });
 
 /// The next UUIDv7 value not before `now`.
 fn next(now: Timestamp) -> u128 {
     let random = u128::from(crate::crypto::random_u32() & 0x00ff_ffff);
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if last.counter == 0 {
-        let elapsed = Timestamp::machine().unix_micros().saturating_sub(COUNTER_EPOCH_MICROS);
-        last.counter = u64::try_from(elapsed).unwrap_or(0);
-    }
     last.unix_ms = last.unix_ms.max(u64::try_from(now.unix_micros() / 1000).unwrap_or(0));
-    last.counter += 1;
+    last.counter = last.begun() + 1;
     let (unix_ms, counter) = (u128::from(last.unix_ms), u128::from(last.counter));
     drop(last);
     let (counter_high, counter_low) = ((counter >> 38) & 0xfff, counter & 0x3f_ffff_ffff);
@@ -53,6 +61,17 @@ pub fn never_before(floor: Timestamp) {
 pub fn reached() -> Timestamp {
     let last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     Timestamp::from_unix_micros(i64::try_from(last.unix_ms).unwrap_or(i64::MAX / 1000) * 1000)
+}
+
+/// Lets every later id of this server be greater than one that another server may have made.
+fn surpass(value: u128) {
+    let unix_ms = u64::try_from(value >> 80).unwrap_or(u64::MAX);
+    let counter = u64::try_from((((value >> 64) & 0xfff) << 38) | ((value >> 24) & 0x3f_ffff_ffff)).unwrap_or(u64::MAX);
+    let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if unix_ms >= last.unix_ms {
+        last.unix_ms = unix_ms;
+        last.counter = last.begun().max(counter);
+    }
 }
 
 /// Why a text is no id of the kind asked for.
@@ -106,6 +125,11 @@ macro_rules! id_types {
             #[must_use]
             pub fn new(now: Timestamp) -> Self {
                 Self(next(now))
+            }
+
+            /// Lets every later id of this server be greater than this one, which another server may have made.
+            pub fn surpass(self) {
+                surpass(self.0);
             }
 
             /// The 26 characters behind the prefix, as the database keeps them.

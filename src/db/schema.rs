@@ -348,6 +348,7 @@ table! {
         ready_minor -> BigInt,
         in_payout_minor -> BigInt,
         paid_minor -> BigInt,
+        last_entry_id -> Nullable<Text>,
     }
 }
 

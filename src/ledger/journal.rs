@@ -76,6 +76,8 @@ pub struct Balances {
     pub in_payout_minor: i64,
     /// Paid.
     pub paid_minor: i64,
+    /// The newest entry: ids of entries are in the order of postings, whichever server posts.
+    pub last_entry_id: Option<EntryId>,
 }
 
 impl Balances {
@@ -90,13 +92,14 @@ impl Balances {
             ready_minor: 0,
             in_payout_minor: 0,
             paid_minor: 0,
+            last_entry_id: None,
         }
     }
 
     /// Whether there is no money anywhere.
     #[must_use]
     pub fn is_zero(&self) -> bool {
-        *self == Self::zero(self.account_id, self.currency)
+        *self == Self { last_entry_id: self.last_entry_id, ..Self::zero(self.account_id, self.currency) }
     }
 
     /// The balance of one ledger account.
@@ -186,6 +189,7 @@ impl Journal {
     pub fn open(conn: &mut Conn, accounts: &[AccountId]) -> Result<Self> {
         let rows: Vec<Balances> =
             ledger_balances::table.filter(ledger_balances::account_id.eq_any(accounts)).load(conn)?;
+        rows.iter().filter_map(|row| row.last_entry_id).for_each(EntryId::surpass);
         let balances = rows.into_iter().map(|row| ((row.account_id, row.currency), row)).collect();
         Ok(Self { balances, ..Self::default() })
     }
@@ -214,15 +218,17 @@ impl Journal {
         {
             let balance = balances.of(ledger_account);
             *balance = balance.checked_add(amount_minor).ok_or_else(|| Error::internal("a balance beyond 64 bits"))?;
+            let (id, balance_minor) = (EntryId::new(now), *balance);
+            balances.last_entry_id = Some(id);
             self.entries.push(EntryRow {
                 account_id,
-                id: EntryId::new(now),
+                id,
                 posting_id,
                 ledger_account,
                 kind: posting.kind,
                 currency,
                 amount_minor,
-                balance_minor: *balance,
+                balance_minor,
                 commission_id: Some(posting.line_id),
                 payout_id: posting.payout_id,
                 created_at: now,

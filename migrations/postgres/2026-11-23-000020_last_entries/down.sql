@@ -1,0 +1,1 @@
+ALTER TABLE ledger_balances DROP COLUMN last_entry_id;
