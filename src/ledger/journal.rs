@@ -12,7 +12,7 @@ use super::months::{self, MonthRow};
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::db::schema::{ledger_balances, ledger_entries};
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, insert_rows, with_conn};
 use crate::error::{Error, Result};
 use crate::id::{AccountId, EntryId, PayoutId, PostingId};
 use crate::money::{Currency, Money};
@@ -242,9 +242,7 @@ impl Journal {
     /// # Errors
     /// The database's own failure.
     pub fn write(self, conn: &mut Conn) -> Result<()> {
-        for rows in self.entries.chunks(ROWS_PER_INSERT) {
-            with_conn!(conn, c => diesel::insert_into(ledger_entries::table).values(rows).execute(c))?;
-        }
+        insert_rows!(conn, ledger_entries::table, self.entries, ROWS_PER_INSERT);
         let mut touched: Vec<_> = self.entries.iter().map(|entry| (entry.account_id, entry.currency)).collect();
         touched.sort_unstable();
         touched.dedup();

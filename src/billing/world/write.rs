@@ -7,7 +7,7 @@ use crate::batch::Tracked;
 use crate::containers::alerts;
 use crate::context::Context;
 use crate::db::schema::{billing_events, commissions, containers, payments, refunds};
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, insert_rows};
 use crate::error::Result;
 use crate::referrals::attribution;
 use crate::sub_accounts::links;
@@ -22,35 +22,19 @@ impl World {
     /// # Errors
     /// The database's own failure; a unique violation where another server applied the same ids meanwhile.
     pub fn write(self, conn: &mut Conn, context: &Context) -> Result<()> {
-        insert_all(
-            conn,
-            &self.applied,
-            |conn, rows| with_conn!(conn, c => diesel::insert_into(billing_events::table).values(rows).execute(c)),
-        )?;
+        insert_rows!(conn, billing_events::table, self.applied, ROWS_PER_INSERT);
         let (new_payments, changed_payments) = Tracked::split(self.payments.into_values());
-        insert_all(
-            conn,
-            &new_payments,
-            |conn, rows| with_conn!(conn, c => diesel::insert_into(payments::table).values(rows).execute(c)),
-        )?;
+        insert_rows!(conn, payments::table, new_payments, ROWS_PER_INSERT);
         for row in changed_payments {
             diesel::update(payments::table.find(row.id))
                 .set(payments::refunded_minor.eq(row.refunded_minor))
                 .execute(conn)?;
         }
-        insert_all(
-            conn,
-            &self.new_refunds,
-            |conn, rows| with_conn!(conn, c => diesel::insert_into(refunds::table).values(rows).execute(c)),
-        )?;
+        insert_rows!(conn, refunds::table, self.new_refunds, ROWS_PER_INSERT);
         let (mut new_commissions, changed_commissions) = Tracked::split(self.commissions.into_values());
         new_commissions.sort_by_key(|row| row.id);
         new_commissions.extend(self.new_adjustments);
-        insert_all(
-            conn,
-            &new_commissions,
-            |conn, rows| with_conn!(conn, c => diesel::insert_into(commissions::table).values(rows).execute(c)),
-        )?;
+        insert_rows!(conn, commissions::table, new_commissions, ROWS_PER_INSERT);
         for row in changed_commissions {
             diesel::update(commissions::table.find((row.account_id, row.id)))
                 .set((
@@ -81,11 +65,4 @@ impl World {
         attribution::record_first_payments(conn, &self.first_payments)?;
         events::record_many(conn, context.now, &self.new_events)
     }
-}
-
-fn insert_all<T>(conn: &mut Conn, rows: &[T], insert: impl Fn(&mut Conn, &[T]) -> QueryResult<usize>) -> Result<()> {
-    for chunk in rows.chunks(ROWS_PER_INSERT) {
-        insert(conn, chunk)?;
-    }
-    Ok(())
 }
