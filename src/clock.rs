@@ -18,10 +18,12 @@ use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat
 pub struct Timestamp(NaiveDateTime);
 
 impl Timestamp {
-    /// The machine's time.
+    /// The machine's time. It never goes back by a little: where the machine's clock is set back, it stands still until that
+    /// clock has caught up, so that whatever has a beginning ends after it, and no token is from the future.
     #[must_use]
     pub fn machine() -> Self {
-        Self::from_unix_micros(Utc::now().timestamp_micros())
+        static LATEST_MICROS: AtomicI64 = AtomicI64::new(i64::MIN);
+        Self::from_unix_micros(onward(&LATEST_MICROS, Utc::now().timestamp_micros()))
     }
 
     /// The moment so many microseconds after 1970-01-01T00:00:00Z; the epoch itself when out of range.
@@ -148,6 +150,19 @@ impl utoipa::ToSchema for Timestamp {}
 
 crate::db::timestamp_column!(Timestamp);
 
+/// How far the machine's clock may be set back unnoticed, in microseconds. After more it was wrong before, and is believed.
+const STEP_BACK_MAX_MICROS: i64 = 15 * 60 * 1_000_000;
+
+/// `now`, or the latest moment that was told if that is a little later.
+fn onward(latest: &AtomicI64, now: i64) -> i64 {
+    let before = latest.fetch_max(now, Ordering::AcqRel);
+    if before.saturating_sub(now) > STEP_BACK_MAX_MICROS && before != i64::MIN {
+        latest.store(now, Ordering::Release);
+        return now;
+    }
+    before.max(now)
+}
+
 /// Tells the domain's time: the machine's, or a test clock that moves only when it is told to.
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -184,5 +199,25 @@ impl Clock {
         if let Self::Test(micros) = self {
             micros.fetch_max(now.unix_micros(), Ordering::AcqRel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60 * 1_000_000;
+
+    #[test]
+    fn a_clock_that_is_set_back_stands_still_until_it_has_caught_up() {
+        let latest = AtomicI64::new(i64::MIN);
+        let told = [100, 95, 96, 100, 101, 106, 103].map(|minutes| onward(&latest, minutes * MINUTE) / MINUTE);
+        assert_eq!(told, [100, 100, 100, 100, 101, 106, 106]);
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_is_believed_when_it_is_corrected() {
+        let latest = AtomicI64::new(i64::MIN);
+        assert_eq!([900, 100, 101].map(|minutes| onward(&latest, minutes * MINUTE) / MINUTE), [900, 100, 101]);
     }
 }

@@ -27,6 +27,7 @@ mod conversion;
 mod dashboard;
 mod database;
 mod events;
+mod faults;
 mod health;
 mod idempotency;
 mod impersonation;

@@ -1,4 +1,4 @@
-"""What is no death: a disk that is full, a database that takes requests and does not answer.
+"""What is no death: a disk that is full, a database that takes requests and does not answer, a clock that steps.
 
 Every request is answered in time, by a problem where it cannot be done; nothing is half done; and the server recovers by
 itself.
@@ -12,6 +12,7 @@ import threading
 import time
 
 import settling
+from load import Load
 from operations import Adjustment, Batch, SubAccount
 from server import PROBLEM_TIMEOUT
 
@@ -24,6 +25,7 @@ def run(world, server, database):
         full_disk(world, server, database)
     else:
         frozen_database(world, server, database)
+    clock_steps(world, server, database)
 
 
 def full_disk(world, server, database):
@@ -82,6 +84,36 @@ def frozen_database(world, server, database):
     settle(world, server, database, operations)
     print(f"  frozen database: {CROWD} requests answered within {max(seconds):.1f} s, /health/ready within {waited:.1f} s, "
           "all done when it went on", flush=True)
+
+
+def clock_steps(world, server, database):
+    """The machine's clock is set five minutes on, back, and back again under load; then the server starts in the past."""
+    clock = server.clock
+    owner = server.client(world.owner_token)
+    count = 0
+    for ahead in [300, 0, -300, 0]:
+        load = Load(world, server, world.number())
+        load.start()
+        load.wait_until_busy()
+        clock.set(ahead)
+        time.sleep(1)
+        load.stop()
+        assert server.health("ready")[0] == 200, f"not ready after a step to {ahead} s"
+        # Neither signed out by a step nor from the future.
+        owner.expect(200, "GET", "/v3/account")
+        settle(world, server, database, load.operations)
+        count += len(load.operations)
+    clock.set(-240)
+    server.stop()
+    server.start()
+    load = Load(world, server, world.number())
+    load.start()
+    load.wait_until_busy()
+    load.stop()
+    settle(world, server, database, load.operations)
+    clock.set(0)
+    print(f"  clock steps: {count + len(load.operations)} operations while it was set on and back, all done once; verify clean",
+          flush=True)
 
 
 def settle(world, server, database, operations):

@@ -7,6 +7,7 @@ import threading
 import time
 
 import api
+from clock import SteppingClock
 
 START_TIMEOUT = 30
 
@@ -25,6 +26,7 @@ class Server:
         self.process = None
         self.address = None
         self.clients = threading.local()
+        self.clock = SteppingClock(directory)
         self.environment = {
             **os.environ,
             **database.environment,
@@ -39,8 +41,8 @@ class Server:
         """Starts it and waits for its line; the port is a new one each time."""
         with open(self.log, "ab") as log:
             # Python ignores SIGXFSZ and so does what it starts: a file that may not grow is an error, not a death.
-            self.process = subprocess.Popen([self.binary], stdout=subprocess.PIPE, stderr=log, env=self.environment,
-                                            cwd=self.directory, text=True, restore_signals=False)
+            self.process = subprocess.Popen([self.binary], stdout=subprocess.PIPE, stderr=log, cwd=self.directory, text=True,
+                                            env={**self.environment, **self.clock.environment}, restore_signals=False)
         deadline = time.monotonic() + START_TIMEOUT
         for line in self.process.stdout:
             if line.startswith("listening on http://"):

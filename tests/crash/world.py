@@ -55,6 +55,7 @@ class World:
         account = visitor.expect(201, "POST", "/v3/accounts", person)
         session = visitor.expect(201, "POST", "/v3/sessions", {"email": email, "password": PASSWORD})
         owner = server.client(session["accessToken"])
+        self.owner_token = session["accessToken"]
         containers = self.paid_containers(owner)
         application = owner.expect(201, "POST", "/v3/partner-applications")
         path = f"/v3/operator/partner-applications/{application['id']}/approve"
