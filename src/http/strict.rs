@@ -1,12 +1,22 @@
-//! A JSON value as a deserialiser that takes an object, and nothing else, where a type has named fields. Serde itself would
-//! take an array of the fields' values as well, which the document does not know. Pure.
+//! A JSON value as a deserialiser that takes what the document says, and nothing else: an object where a type has named
+//! fields (serde itself would take an array of the fields' values as well), and any whole number where one is wanted, also
+//! when it is written `14.0` or `1e3` (JSON Schema calls both integers, serde neither). Pure.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// The value to be read.
 pub(super) struct Strict(pub(super) Value);
+
+/// Whole numbers of every width: a visitor says itself what it can hold.
+macro_rules! deserialize_whole_numbers {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            Self(whole(self.0)).deserialize_any(visitor)
+        }
+    )*};
+}
 
 impl<'de> Deserializer<'de> for Strict {
     type Error = serde_json::Error;
@@ -55,10 +65,23 @@ impl<'de> Deserializer<'de> for Strict {
         self.0.deserialize_enum(name, variants, visitor)
     }
 
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map identifier ignored_any
+    deserialize_whole_numbers! {
+        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
+
+    serde::forward_to_deserialize_any! {
+        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+    }
+}
+
+/// A number without a fraction as an integer, however it was written; anything else as it is.
+fn whole(value: Value) -> Value {
+    let written_as_fraction =
+        value.as_f64().filter(|number| !value.is_i64() && !value.is_u64() && number.fract() == 0.0);
+    // Rust writes a whole number out in all its digits; one that no integer holds stays what it was.
+    let integer = written_as_fraction.and_then(|number| format!("{number:.0}").parse::<i64>().ok());
+    integer.map_or(value, |integer| Value::Number(Number::from(integer)))
 }
 
 impl IntoDeserializer<'_, serde_json::Error> for Strict {
@@ -99,6 +122,21 @@ mod tests {
         let value = json!({"inner": {"text": "a", "number": -1}, "list": [{"text": "b"}]});
         assert_eq!(read(value.clone()).unwrap(), serde_json::from_value(value).unwrap());
         assert_eq!(read(json!({"inner": null})).unwrap(), Outer { inner: None, list: Vec::new() });
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
+        let number = |text: &str| {
+            read(serde_json::from_str(&format!(r#"{{"inner": {{"text": "a", "number": {text}}}}}"#)).unwrap())
+                .map(|outer| outer.inner.unwrap().number)
+        };
+        for (text, expected) in [("14.0", 14), ("-14.0", -14), ("1e3", 1000), ("-0.0", 0), ("2147483647.0", i32::MAX)] {
+            assert_eq!(number(text).unwrap(), expected, "{text}");
+        }
+        for text in ["14.5", "1e-3", "2147483648.0", "1e300", "\"14\""] {
+            let error = number(text).unwrap_err().to_string();
+            assert!(error.contains("expected i32"), "{text}: {error}");
+        }
     }
 
     #[test]
