@@ -68,6 +68,11 @@ pub struct DashboardLevel {
     pub name: String,
     /// The partner's present rate for products without one of their own.
     pub rate_percent: Rate,
+    /// Its paid containers: with the next level's `minPaidContainers`, how far it is on its way.
+    #[schema(minimum = 0, example = 13)]
+    pub paid_containers: i64,
+    /// Its referral value: with the next level's `minReferralValue`, how far it is on its way.
+    pub referral_value: Money,
     /// What the next level needs; null on the highest.
     #[schema(required = true)]
     pub next: Option<NextLevel>,
@@ -172,12 +177,14 @@ fn partner_level(
     let terms = Terms::load(conn, &[account.id])?.remove(&account.id).unwrap_or_default();
     let own = terms.overrides_at(now).get(DEFAULT_RATE).copied();
     let of_level = row.and_then(|row| row.rates.get(DEFAULT_RATE)).copied();
-    let figures = portfolio::stored_figures(conn, account.id, &program.config)?;
+    let (paid_containers, referral_minor) = portfolio::stored_figures(conn, account.id, &program.config)?;
     Ok(Some(DashboardLevel {
         level: number,
         name: row.map_or_else(|| format!("Level {number}"), |row| row.name.clone()),
         rate_percent: own.or(of_level).unwrap_or(Rate::from_bps(0)),
-        next: level::next(&program.config, number, figures),
+        paid_containers,
+        referral_value: Money::new(referral_minor, program.config.currency),
+        next: level::next(&program.config, number, (paid_containers, referral_minor)),
     }))
 }
 

@@ -165,6 +165,19 @@ pub struct Span {
     pub ends_at: Timestamp,
 }
 
+/// The first moment of the intervals that a reader sees who does not say since when: the last 30 days, 12 weeks or 12 months
+/// before `to`, of which the last one holds the moment before it.
+#[must_use]
+pub fn usual_start(interval: Interval, zone: Zone, to: Timestamp) -> Timestamp {
+    let last = first_day(interval, zone.date_of(Timestamp::from_unix_micros(to.unix_micros() - 1)));
+    let first = match interval {
+        Interval::Day => last.checked_sub_days(Days::new(29)),
+        Interval::Week => last.checked_sub_days(Days::new(7 * 11)),
+        Interval::Month => last.checked_sub_months(Months::new(11)),
+    };
+    zone.start_of(first.unwrap_or(last))
+}
+
 /// The whole intervals that `[from, to)` touches, oldest first.
 #[must_use]
 pub fn spans(interval: Interval, zone: Zone, from: Timestamp, to: Timestamp) -> Vec<Span> {
@@ -240,6 +253,20 @@ mod tests {
             zone("Asia/Beirut").start_of(NaiveDate::from_ymd_opt(2026, 3, 29).unwrap()),
             time("2026-03-28T22:00:00Z")
         );
+    }
+
+    #[test]
+    fn the_usual_range_is_so_many_intervals_wherever_it_ends() {
+        for to in
+            ["2026-03-10T00:00:00Z", "2026-03-10T00:00:00.000001Z", "2026-03-31T23:59:59Z", "2026-03-29T22:00:00Z"]
+        {
+            for (interval, count) in [(Interval::Day, 30), (Interval::Week, 12), (Interval::Month, 12)] {
+                for zone in [Zone::UTC, zone("Europe/Berlin")] {
+                    let from = usual_start(interval, zone, time(to));
+                    assert_eq!(spans(interval, zone, from, time(to)).len(), count, "{interval} {zone} {to}");
+                }
+            }
+        }
     }
 
     #[test]

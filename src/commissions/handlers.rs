@@ -6,7 +6,7 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::by_container::{self, ContainerEarnings};
-use super::calendar::{Interval, Moment, Zone};
+use super::calendar::{self, Interval, Moment, Zone};
 use super::explanation::{self, Explanation};
 use super::models::{CommissionStatus, LineId, LineKind};
 use super::resource::Commission;
@@ -26,11 +26,14 @@ use crate::state::App;
 list_type!(CommissionList, Commission, "A page of commissions and adjustments, newest first.");
 list_type!(ContainerEarningsList, ContainerEarnings, "A page of what containers bring, the newest container first.");
 
-/// The export, shown in the document: the first columns.
-const CSV_EXAMPLE: &str = "id,kind,status,reason,subAccountId,subAccountEmail,subAccountName\r\n\
-    com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,commission,paid,,acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada Lovelace\r\n";
-const NDJSON_EXAMPLE: &str =
-    "{\"id\":\"com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC\",\"kind\":\"commission\",\"status\":\"paid\"}\n";
+/// The export, shown in the document.
+const CSV_EXAMPLE: &str = "id,kind,status,reason,subAccountId,subAccountEmail,subAccountName,containerId,containerName,product,\
+plan,paymentId,paymentExternalId,paymentAmount,paymentOccurredAt,billingPeriod,base,ratePercent,amount,reversed,net,currency,level,\
+programVersion,reviewUntil,readyAt,payoutId,adjusts,createdAt\r\n\
+com_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,commission,readyToPayout,,acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada Lovelace,\
+ctr_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,\"Shop, server side\",sgtmContainer,pro,pmt_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,pay-1001,24.00,\
+2026-01-31T12:00:00.000Z,monthly,20.00,30,6.00,0.00,6.00,USD,1,1,2026-02-14T12:00:00.000Z,2026-02-14T12:00:00.000Z,,,\
+2026-01-31T12:00:04.000Z\r\n";
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -142,7 +145,7 @@ async fn list_commissions(
     params(CommissionQuery, ExportQuery),
     responses((status = 200, description = "The file", content(
         (String = "text/csv", example = json!(CSV_EXAMPLE)),
-        (String = "application/x-ndjson", example = json!(NDJSON_EXAMPLE)),
+        (String = "application/x-ndjson"),
     ))),
     extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["commissions:read"]))
@@ -175,7 +178,7 @@ struct TimeSeriesQuery {
     /// The time zone of days, weeks and months, by its name in the IANA database; UTC when left out.
     #[param(inline, example = "Europe/Berlin")]
     time_zone: Option<Zone>,
-    /// From this time or day on; when left out, 30 days, 12 weeks or 12 months before `to`.
+    /// From this time or day on; when left out, the last 30 days, 12 weeks or 12 months until `to`, the present one included.
     #[param(inline, example = "2026-01-01")]
     from: Option<Moment>,
     /// Until this time or the beginning of this day; now when left out. At most five years after `from`.
@@ -195,13 +198,8 @@ impl TimeSeriesQuery {
     /// 400 for a range that ends before it begins, or that is too long.
     fn range(&self, now: Timestamp) -> Result<((Interval, Zone), (Timestamp, Timestamp))> {
         let (interval, zone) = (self.interval.unwrap_or(Interval::Day), self.time_zone.unwrap_or(Zone::UTC));
-        let default_days = match interval {
-            Interval::Day => 30,
-            Interval::Week => 84,
-            Interval::Month => 365,
-        };
         let to = self.to.map_or(now, |to| to.in_zone(zone));
-        let from = self.from.map_or(to.plus_days(-default_days), |from| from.in_zone(zone));
+        let from = self.from.map_or_else(|| calendar::usual_start(interval, zone, to), |from| from.in_zone(zone));
         if from > to {
             return Err(invalid_parameter("from", "range", "must not be after `to`"));
         }

@@ -40,6 +40,11 @@ pub struct NextLevel {
     /// Its name.
     #[schema(example = "Advanced")]
     pub name: String,
+    /// Paid containers that reach it.
+    #[schema(minimum = 0, example = 25)]
+    pub min_paid_containers: i64,
+    /// Referral value that reaches it.
+    pub min_referral_value: Money,
     /// How many more paid containers reach it.
     #[schema(minimum = 0, example = 12)]
     pub missing_paid_containers: i64,
@@ -56,6 +61,8 @@ pub fn next(program: &ProgramConfig, level: i32, (paid_containers, referral_mino
     Some(NextLevel {
         level: next.level,
         name: next.name.clone(),
+        min_paid_containers: next.min_paid_containers,
+        min_referral_value: wanted,
         missing_paid_containers: (next.min_paid_containers - paid_containers).max(0),
         missing_referral_value: Money::new((wanted.minor - referral_minor).max(0), wanted.currency),
     })

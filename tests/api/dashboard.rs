@@ -45,6 +45,8 @@ async fn the_dashboard_adds_up(app: &TestApp) {
     let next = &level["next"];
     assert_eq!((&next["level"], &next["missingPaidContainers"]), (&json!(2), &json!(18)));
     assert_eq!(next["missingReferralValue"], usd("208.00"));
+    assert_eq!((&level["paidContainers"], &level["referralValue"]), (&json!(7), &usd("42.00")));
+    assert_eq!((&next["minPaidContainers"], &next["minReferralValue"]), (&json!(25), &usd("250.00")));
     assert_eq!(shown["eligibility"], Value::Null);
     let balances = &shown["balances"][0];
     for (field, amount) in [
@@ -153,7 +155,7 @@ async fn earnings_go_by_payment_time_and_corrections_by_their_own(app: &TestApp)
     let euros = series(&partner, "interval=month&from=2026-01-01&to=2026-02-01&currency=EUR").await;
     assert_eq!(euros[0]["earned"], json!({"amount": "0.00", "currency": "EUR"}));
     let days = series(&partner, "").await;
-    assert_eq!((days.len(), &days[30]["date"]), (31, &json!("2026-03-10")));
+    assert_eq!((days.len(), &days[29]["date"]), (30, &json!("2026-03-10")));
     let other = app.partner().await;
     let sum: Vec<_> = series(&other, "interval=month&from=2026-01-01&to=2026-04-01").await;
     assert!(sum.iter().all(|point| point["earned"] == usd("0.00")));

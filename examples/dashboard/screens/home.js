@@ -167,11 +167,10 @@ function levelCard(level, program) {
       element("span", { class: "level-rate" }, element("strong", {}, percent(level.ratePercent)), " of what clients pay")),
     target ? [
       element("p", { class: "note" }, `Either is enough for ${level.next.name} (${percent(target.rates.default)}):`),
-      progress("Paid containers", target.minPaidContainers - level.next.missingPaidContainers, target.minPaidContainers, count,
+      progress("Paid containers", level.paidContainers, level.next.minPaidContainers, count,
         `${count(level.next.missingPaidContainers)} more`),
-      progress("Monthly referral value",
-        minorUnits(target.minReferralValue) - minorUnits(level.next.missingReferralValue), minorUnits(target.minReferralValue),
-        (minor) => money(moneyFrom(minor, target.minReferralValue)), `${money(level.next.missingReferralValue)} more`),
+      progress("Monthly referral value", minorUnits(level.referralValue), minorUnits(level.next.minReferralValue),
+        (minor) => money(moneyFrom(minor, level.referralValue)), `${money(level.next.missingReferralValue)} more`),
     ] : element("p", { class: "note" }, "This is the highest level. Thank you for bringing so many clients."));
 }
 
