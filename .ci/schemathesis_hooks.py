@@ -31,6 +31,7 @@ RULES_KNOWN_ONLY_TO_THE_SERVER = {
     "currencyMismatch": "which type of method pays in the currency of the path",
     "digits of a currency": "how many digits each currency has",
     "duplicate": "which currency comes twice",
+    "largest amount": "how large an amount of each currency may be",
     "past": "what time it is",
     "range of from": "which of two days comes first",
     "range of to": "how far two days are apart",
@@ -59,6 +60,8 @@ def rule(error):
         return f"range of {error.get('parameter')}"
     if error["code"] == "malformed" and re.search(r"has more than the \d digits of [A-Z]{3}$", error["detail"]):
         return "digits of a currency"
+    if error["code"] == "malformed" and re.search(r"is more than [\d.]+$", error["detail"]):
+        return "largest amount"
     if error["code"] == "required" and error.get("pointer") == "/accountId":
         return "accountId from a manager"
     return error["code"]

@@ -62,7 +62,7 @@ async fn get_badge(who: Partner<AccountRead>, app: App, request: HttpRequest) ->
             example = "dark"),
     ),
     responses((status = 200, description = "The image", body = String, content_type = "image/svg+xml",
-        example = json!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"180\" height=\"28\">…</svg>"))),
+        example = json!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"248\" height=\"72\">…</svg>"))),
     extensions(("x-conditional" = json!("read"))),
     security(())
 )]

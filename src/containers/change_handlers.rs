@@ -75,7 +75,8 @@ async fn delete_container(
 
 /// Ask for another plan or billing period.
 ///
-/// The operator's billing system carries it out; until then the container shows the request as `pendingRequest`.
+/// The operator's billing system carries it out; until then the container shows the request as `pendingRequest`, and another one
+/// is 409 `requestPending`. Plans are those that `GET /v3/program` lists for the container's product.
 #[utoipa::path(
     tag = "Containers",
     operation_id = "changeContainerPlan",

@@ -11,7 +11,7 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Components, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder};
 
 use super::is_public;
-use super::shared::{API_KEY, BEARER, PROBLEMS, header_ref, parameters, problem_response, scheme_of};
+use super::shared::{BEARER, PROBLEMS, header_ref, parameters, problem_response, scheme_of};
 use crate::http::MAX_VALUES;
 
 const IDEMPOTENCY: &str = "x-idempotency";
@@ -230,9 +230,9 @@ fn describe_refusal(status: &str, response: &mut Response) {
     }
 }
 
-/// Whoever may come with an API key may come with it, or with a token, as a bearer.
+/// Whoever may come with an API key may come with it, or with a token, as a bearer; a login's token is one of those.
 fn add_bearer(operation: &mut Operation) {
     let Some(security) = &mut operation.security else { return };
-    let by_key: Vec<_> = security.iter().filter_map(scheme_of).filter(|(scheme, _)| scheme == API_KEY).collect();
-    security.extend(by_key.into_iter().map(|(_, scopes)| SecurityRequirement::new(BEARER, scopes)));
+    let by_bearer: Vec<_> = security.iter().filter_map(scheme_of).filter(|(scheme, _)| scheme != BEARER).collect();
+    security.extend(by_bearer.into_iter().map(|(_, scopes)| SecurityRequirement::new(BEARER, scopes)));
 }

@@ -10,19 +10,24 @@
 use serde_json::{Map, Value, json};
 
 use super::samples::{Sender, sample};
-use super::texts;
+use super::{examples, texts};
+use crate::error::Result;
 
 const ACCOUNTS: &str = "x-accounts";
 const BODY_ANY_OF: &str = "x-body-any-of";
 const ELEMENTS: &str = "x-elements";
 
 /// Completes the serialised `document`.
-pub(super) fn complete(document: &mut Value) {
+///
+/// # Errors
+/// Examples that cannot be read.
+pub(super) fn complete(document: &mut Value) -> Result<()> {
     merge_objects(document);
     describe_nullable(document);
     state_rules(document);
     loosen_batches(document);
     texts::limit(document);
+    examples::of_schemas(document)?;
     let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
     for (_, operation) in operations(document) {
         say_who(operation);
@@ -32,7 +37,9 @@ pub(super) fn complete(document: &mut Value) {
     if let Some(parameters) = document.pointer_mut("/components/parameters").and_then(Value::as_object_mut) {
         parameters.values_mut().for_each(|parameter| show_parameter(parameter, &schemas));
     }
+    examples::of_answers(document)?;
     while drop_unused(document) {}
+    Ok(())
 }
 
 /// The operations with their paths.

@@ -31,8 +31,6 @@ id,number,status,amount,currency,lineCount,methodType,methodLabel,requestedBy,re
 closedAt,reference,reason,batchId,createdAt\r\n\
 pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,2026-0001,requested,250.00,USD,12,paypal,p…@agency.example,partner,\
 2026-01-31T12:00:00.000Z,,,,,,,,2026-01-31T12:00:00.000Z\r\n";
-const NDJSON_EXAMPLE: &str =
-    "{\"id\":\"pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC\",\"number\":\"2026-0001\",\"status\":\"requested\"}\n";
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -107,7 +105,7 @@ async fn list_payouts(who: Manager<PayoutsRead>, app: App, query: Filter<PayoutQ
     params(PayoutQuery, ExportQuery),
     responses((status = 200, description = "The file", content(
         (String = "text/csv", example = json!(CSV_EXAMPLE)),
-        (String = "application/x-ndjson", example = json!(NDJSON_EXAMPLE)),
+        (String = "application/x-ndjson"),
     ))),
     extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["payouts:read"]))
@@ -147,7 +145,9 @@ impl Validate for RequestPayout {
 /// Request a payout.
 ///
 /// Takes everything that is ready in the currency: commissions at what is left of them, and adjustments. It must be more than
-/// the program's minimum, and there must be a payout method for the currency.
+/// the program's minimum (else 409 `belowMinimum`, with both figures), and there must be a payout method for the currency (else
+/// 409 `payoutMethodMissing`). `GET /v3/payouts/preview` says both before. The payout is then `requested`, until the operator
+/// approves, pays or rejects it: watch `GET /v3/payouts/{payoutId}` or the feed of events.
 #[utoipa::path(
     tag = "Payouts",
     operation_id = "requestPayout",

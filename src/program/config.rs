@@ -123,13 +123,13 @@ pub struct Plan {
     /// The product.
     pub product: Product,
     /// The plan's name, unique within the product.
-    #[schema(min_length = 1, max_length = 50, example = "pro")]
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,50}$", example = "pro")]
     pub plan: String,
     /// What people call it.
     #[schema(min_length = 1, max_length = 100, example = "Pro")]
     pub label: String,
     /// Requests a month; null is without limit.
-    #[schema(required = true, minimum = 0, example = 500_000)]
+    #[schema(required = true, minimum = 1, example = 500_000)]
     pub request_limit: Option<i64>,
     /// List prices in the program currency, without tax; null is by agreement.
     #[schema(required = true)]

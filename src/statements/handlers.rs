@@ -29,9 +29,12 @@ crate::text_enum! {
 /// Columns of the table: what a row is, about which client or plan, and the amount.
 const COLUMNS: [&str; 9] = ["row", "subAccountId", "email", "name", "product", "plan", "amount", "currency", "month"];
 
-/// The beginning of the table, shown in the document.
+/// The table, shown in the document.
 const CSV_EXAMPLE: &str = "row,subAccountId,email,name,product,plan,amount,currency,month\r\n\
-    openingBalance,,,,,,120.00,USD,2026-01\r\nearned,,,,,,36.00,USD,2026-01\r\n";
+    openingBalance,,,,,,120.00,USD,2026-01\r\nearned,,,,,,36.00,USD,2026-01\r\nreversed,,,,,,6.00,USD,2026-01\r\n\
+    adjusted,,,,,,0.00,USD,2026-01\r\npaidOut,,,,,,0.00,USD,2026-01\r\nclosingBalance,,,,,,150.00,USD,2026-01\r\n\
+    subAccount,acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada Lovelace,,,30.00,USD,2026-01\r\n\
+    plan,,,,sgtmContainer,pro,30.00,USD,2026-01\r\n";
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {

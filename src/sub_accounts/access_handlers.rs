@@ -135,7 +135,8 @@ pub(super) async fn request_access(
 
 /// Log in as a sub-account.
 ///
-/// With access granted: a token that acts as the client for 15 minutes. The audit log names both.
+/// With access granted (else 403 `accessNotGranted`): a token that acts as the client for 15 minutes. It may read the account, and
+/// read, make and change containers, but not transfer or delete them. The audit log names both.
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "logInAsSubAccount",

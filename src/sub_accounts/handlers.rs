@@ -22,7 +22,6 @@ id,email,firstName,lastName,origin,access,billing,note,linkedAt,containerCount,p
 monthlyCommission,pendingRequest,createdAt\r\n\
 acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,shop@example.com,Ada,Lovelace,created,granted,individual,,2026-01-31T12:00:00.000Z,3,2,false,\
 false,12.00 USD,,2026-01-31T12:00:00.000Z\r\n";
-const NDJSON_EXAMPLE: &str = "{\"id\":\"acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC\",\"email\":\"shop@example.com\",\"firstName\":\"Ada\",\"lastName\":\"Lovelace\"}\n";
 
 /// Registers the managers' operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -80,7 +79,7 @@ async fn list_sub_accounts(
     params(SubAccountFilter, ExportQuery),
     responses((status = 200, description = "The file", content(
         (String = "text/csv", example = json!(CSV_EXAMPLE)),
-        (String = "application/x-ndjson", example = json!(NDJSON_EXAMPLE)),
+        (String = "application/x-ndjson"),
     ))),
     extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:read"]))
@@ -102,7 +101,8 @@ async fn export_sub_accounts(
 
 /// Create a sub-account.
 ///
-/// A standard account for a client, managed from the start with access granted. At most 20 an hour are created or attached.
+/// A standard account for a client, managed from the start with access granted. At most 20 an hour are created or attached. An
+/// address that is a user's already is 409 `emailTaken`: attach that client instead.
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "createSubAccount",
