@@ -1,6 +1,6 @@
 // Swagger UI in a real Chromium: authorise with a key, try an operation, see its answer; nothing leaves the server.
 //
-// STAPE_URL and STAPE_KEY say where and as whom; playwright-core is found through NODE_PATH.
+// STAPE_URL and STAPE_KEY say where and as whom; TOOLS where playwright-core is, CHROMIUM the browser.
 import { createRequire } from "node:module";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ const { chromium } = createRequire(join(process.env.TOOLS, "package.json"))("pla
 const { STAPE_URL: url, STAPE_KEY: key } = process.env;
 
 const context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), "chromium-")), {
-  executablePath: "/usr/bin/chromium",
+  executablePath: process.env.CHROMIUM,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync"],
 });

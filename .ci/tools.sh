@@ -4,6 +4,23 @@
 work=$root/target/ci
 mkdir -p "$work"
 
+# Installs packages of the system, as root where there is apt; says what is missing otherwise.
+install_packages() {
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "missing here: install $*" >&2
+        return 1
+    fi
+    apt-get update -q >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
+}
+
+# Prints where Chromium is.
+chromium_program() {
+    find_chromium || { install_packages chromium && find_chromium; }
+}
+
+find_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+
 # Prints a directory whose node_modules/.bin has the tools of package-lock.json.
 node_tools() {
     local key directory
@@ -24,14 +41,15 @@ python_tools() {
     key=$(sha256sum <"$root/.ci/requirements.txt" | cut -c1-12)
     directory=$work/python-$key
     if [ ! -e "$directory/installed" ]; then
-        python3 -m venv "$directory"
+        # Debian keeps what a virtual environment needs in a package of its own.
+        python3 -m venv "$directory" >&2 || { install_packages python3-venv && python3 -m venv --clear "$directory" >&2; }
         "$directory/bin/pip" install --quiet --disable-pip-version-check --requirement "$root/.ci/requirements.txt" >&2
         touch "$directory/installed"
     fi
     echo "$directory/bin"
 }
 
-# Prints the directory of PostgreSQL's server programs.
+# Prints the directory of PostgreSQL's server programs, if there are any.
 postgres_programs() {
     local directory
     for directory in "$(pg_config --bindir 2>/dev/null || true)" /usr/lib/postgresql/*/bin; do
@@ -40,7 +58,6 @@ postgres_programs() {
             return
         fi
     done
-    echo "PostgreSQL's server programs are missing" >&2
     return 1
 }
 
@@ -53,6 +70,7 @@ as_postgres() {
 start_postgres() {
     local port
     postgres_directory=$1/postgres
+    postgres_bin=$(postgres_programs) || install_packages postgresql
     postgres_bin=$(postgres_programs)
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     mkdir -p "$postgres_directory"
