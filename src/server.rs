@@ -2,6 +2,7 @@
 //! by tests. Knows no routes.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt::task::JoinHandle;
@@ -25,6 +26,13 @@ use crate::worker::Worker;
 
 /// Seconds that running requests get at a stop.
 const SHUTDOWN_TIMEOUT_S: u64 = 30;
+
+/// How long a connection may be idle between two requests: longer than balancers keep theirs (60 s), so that none sends a
+/// request at the moment when it is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long the head of a request may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -123,6 +131,8 @@ pub async fn start_after(
     let state = web::Data::new(web::block(ready).await.map_err(Error::internal)??);
     let shared = state.clone();
     let mut http = HttpServer::new(move || crate::app::application(shared.clone()))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals();
     if let Some(workers) = workers {

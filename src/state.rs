@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use crate::auth::token::TokenKeys;
 use crate::auth::{Authenticator, Principal};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{Settings, TrustedProxies};
 use crate::context::{Actor, Context};
 use crate::db::{Conn, Db};
 use crate::error::Result;
@@ -42,6 +42,8 @@ pub struct AppState {
     pub document: web::Bytes,
     /// Origins whose pages may call this server.
     pub cors_origins: Vec<String>,
+    /// Proxies that are believed when they name their clients.
+    pub trusted_proxies: TrustedProxies,
     /// Whether the metrics have a port of their own, and are not on the main one.
     pub has_metrics_port: bool,
 }
@@ -79,6 +81,7 @@ impl AppState {
             contract,
             document,
             cors_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
+            trusted_proxies: settings.trusted_proxies.clone(),
             has_metrics_port: settings.metrics_bind.is_some(),
         })
     }

@@ -10,7 +10,7 @@ use super::sessions;
 use crate::auth::principal::{self, AccountRead, AccountWrite, Owner, Visitor};
 use crate::auth::{Credential, passwords};
 use crate::error::{Code, Error, Result};
-use crate::http::limit::peer;
+use crate::http::address::client_key;
 use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
 use crate::referrals::attribution::{self, Trail};
 use crate::state::App;
@@ -35,7 +35,7 @@ pub fn routes(config: &mut ServiceConfig) {
     responses((status = 201, description = "The new account", body = Account)), security(()))]
 #[post("")]
 async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignUp>) -> Result<HttpResponse> {
-    app.limits.sign_up.check(peer(request.peer_addr()))?;
+    app.limits.sign_up.check(client_key(&app, &request))?;
     let Body { input, request_id } = body;
     let about = [&input.email, &input.first_name, &input.last_name].into_iter().chain(&input.company_name);
     let password_hash = passwords::hash_new(input.password.clone(), about.cloned().collect()).await?;

@@ -257,12 +257,13 @@ fn validate_name_patch(patch: &Patch<String>) -> Result<(), ValidationError> {
 }
 
 /// For `#[validate(custom)]` on e-mail addresses: at most 254 characters, ASCII (an international domain in its ASCII
-/// form), so that two spellings are never one mailbox.
+/// form), so that two spellings are never one mailbox, and not at the number of a machine, which may be one of ours.
 ///
 /// # Errors
 /// The broken rule `email`.
 pub fn validate_email(email: &str) -> Result<(), ValidationError> {
-    if email.len() <= 254 && email.is_ascii() && validator::ValidateEmail::validate_email(&email) {
+    let is_at_a_name = !email.contains('[');
+    if email.len() <= 254 && email.is_ascii() && is_at_a_name && validator::ValidateEmail::validate_email(&email) {
         return Ok(());
     }
     Err(ValidationError::new("email").with_message("is not an e-mail address of at most 254 characters".into()))
@@ -315,6 +316,7 @@ mod tests {
             "ann @agency.example",
             "änn@agency.example",
             "ann@ägency.example",
+            "ann@[127.0.0.1]",
             &too_long,
         ] {
             assert!(validate_email(wrong).is_err(), "{wrong:?}");

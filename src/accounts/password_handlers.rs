@@ -12,7 +12,7 @@ use crate::auth::passwords;
 use crate::auth::principal::Visitor;
 use crate::error::Result;
 use crate::http::Body;
-use crate::http::limit::peer;
+use crate::http::address::client_key;
 use crate::mail::{self, Letter, Recipient};
 use crate::state::App;
 
@@ -59,7 +59,7 @@ async fn create(
     request: HttpRequest,
     body: Body<RequestPasswordReset>,
 ) -> Result<HttpResponse> {
-    app.limits.password_reset_by_peer.check(peer(request.peer_addr()))?;
+    app.limits.password_reset_by_peer.check(client_key(&app, &request))?;
     app.limits.password_reset_by_email.check(email_key(&body.input.email))?;
     // Whether it is anybody's address is asked when the letter is delivered: here every address is the same work.
     let effect = |conn: &mut _, context: &_, input: &RequestPasswordReset| {

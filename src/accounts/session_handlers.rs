@@ -14,7 +14,7 @@ use crate::auth::principal::{Account, SignedIn, Visitor};
 use crate::auth::{Credential, passwords};
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::http::limit::peer;
+use crate::http::address::client_key;
 use crate::http::{Body, NoFields};
 use crate::state::App;
 
@@ -76,7 +76,7 @@ impl From<Tokens> for Session {
         (status = 401, description = "The e-mail address or the password is wrong")), security(()))]
 #[post("")]
 async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignIn>) -> Result<HttpResponse> {
-    app.limits.sign_in_by_peer.check(peer(request.peer_addr()))?;
+    app.limits.sign_in_by_peer.check(client_key(&app, &request))?;
     app.limits.sign_in_by_email.check(email_key(&body.input.email))?;
     let email = body.input.email.clone();
     let candidate = app.db.read(move |conn| sessions::candidate(conn, &email)).await?;

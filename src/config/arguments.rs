@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use super::secrets::Given;
 use super::{
     DEFAULT_BIND, DEFAULT_DATABASE, DEFAULT_MAIL_DIR, DEMO_DATABASE, LogFormat, MailSettings, Origin, PublicUrl,
-    RateLimit, Secret, Secrets, SettingError, Settings,
+    RateLimit, Secret, Secrets, SettingError, Settings, TrustedProxies,
 };
 use crate::clock::Timestamp;
 use crate::db::DatabaseUrl;
@@ -97,6 +97,17 @@ pub struct Arguments {
     )]
     rate_limit: RateLimit,
 
+    /// Proxies, as addresses and networks, whose X-Forwarded-For or Forwarded names the client [default: none]
+    #[arg(
+        long,
+        global = true,
+        env = "STAPE_TRUSTED_PROXIES",
+        value_name = "STAPE_TRUSTED_PROXIES",
+        default_value = "",
+        hide_default_value = true
+    )]
+    trusted_proxies: TrustedProxies,
+
     /// A port of its own for /metrics [default: none, /metrics is on the main port for any operator key]
     #[arg(long, global = true, env = "STAPE_METRICS_BIND", value_name = "STAPE_METRICS_BIND")]
     metrics_bind: Option<String>,
@@ -167,6 +178,7 @@ impl Arguments {
             mail: MailSettings { smtp_url, from, dir: self.mail_dir },
             cors_origins: origins(&self.cors_origins)?,
             rate_limit: self.rate_limit,
+            trusted_proxies: self.trusted_proxies,
             metrics_bind: self.metrics_bind,
             workers: self.workers,
             test_clock: self.test_clock,

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 pub use arguments::Arguments;
 pub use secrets::{EncryptionKey, Secret, Secrets, secrets_file};
-pub use values::{LogFormat, Origin, PublicUrl, RateLimit};
+pub use values::{LogFormat, Origin, PublicUrl, RateLimit, TrustedProxies};
 
 use crate::clock::Timestamp;
 use crate::db::DatabaseUrl;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub cors_origins: Vec<Origin>,
     /// How many requests one credential may make.
     pub rate_limit: RateLimit,
+    /// Which proxies are believed when they name their clients; empty: none.
+    pub trusted_proxies: TrustedProxies,
     /// A port of its own for `/metrics`, without authentication.
     pub metrics_bind: Option<String>,
     /// Threads that serve requests; none: one per core.
@@ -84,6 +86,7 @@ impl Settings {
             },
             cors_origins: Vec::new(),
             rate_limit: RateLimit::default(),
+            trusted_proxies: TrustedProxies::default(),
             metrics_bind: None,
             workers: None,
             test_clock: None,

@@ -1,9 +1,11 @@
 //! The values that settings have, parsed and checked.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use url::Url;
 
 /// How log lines look.
@@ -110,6 +112,31 @@ impl FromStr for Origin {
     }
 }
 
+/// Proxies that are believed when they name their clients: addresses and networks, comma-separated.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    /// Whether the proxy at this address is one of them.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = |part: &str| {
+            let network = part.parse().or_else(|_| part.parse().map(|address: IpAddr| IpNet::from(address)));
+            network.map_err(|_| format!("{part} is neither an address nor a network, such as 10.0.0.7 or 10.0.0.0/8"))
+        };
+        let listed = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        listed.map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 fn web_address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("must be a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
@@ -137,6 +164,18 @@ mod tests {
         assert_eq!("https://example.com/api/".parse::<PublicUrl>().unwrap().as_str(), "https://example.com/api");
         for wrong in ["example.com", "ftp://example.com", "https://u:p@example.com", "https://example.com/?a=b"] {
             assert!(wrong.parse::<PublicUrl>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_an_address_or_a_network() {
+        let trusted: TrustedProxies = "10.0.0.0/8, 192.0.2.7,, 2001:db8::/32".parse().unwrap();
+        let contains = |text: &str| trusted.contains(text.parse().unwrap());
+        assert!(["10.255.0.1", "192.0.2.7", "2001:db8:1::1"].iter().all(|address| contains(address)));
+        assert!(!["11.0.0.1", "192.0.2.8", "2001:db9::1"].iter().any(|address| contains(address)));
+        assert_eq!("".parse(), Ok(TrustedProxies::default()));
+        for wrong in ["proxy.example.com", "10.0.0.0/33", "10.0.0", "*", "10.0.0.1:80"] {
+            assert!(wrong.parse::<TrustedProxies>().is_err(), "{wrong}");
         }
     }
 

@@ -60,6 +60,7 @@ codes! {
     AccountBlocked, "accountBlocked", 403, "The account is blocked", "Ask the operator's support why the account is blocked. Where somebody else acts on a blocked account, as with its payouts, the status is 409.";
     AccessNotGranted, "accessNotGranted", 403, "The client has not granted access", "Request access; the client approves or declines.";
     NotFound, "notFound", 404, "There is no such resource", "Check the path and the id; a resource of another account looks the same as a missing one.";
+    RequestTimeout, "requestTimeout", 408, "The body came too slowly", "Send the whole body within 30 seconds.";
     MethodNotAllowed, "methodNotAllowed", 405, "The resource does not take this method", "Use one of the methods that the `Allow` header lists.";
     AlreadyPartner, "alreadyPartner", 409, "The account is a partner already", "Nothing to do: the account earns commissions.";
     ApplicationPending, "applicationPending", 409, "An application is open already", "Wait for the decision on the open application.";

@@ -17,8 +17,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationErrors};
 
-use super::json;
 use super::request::RequestId;
+use super::{elements, json};
 use crate::error::{Code, Error, Problem, Result};
 use crate::idempotency::Key;
 
@@ -133,7 +133,8 @@ impl<T: DeserializeOwned + Validate + 'static, R: CommandRule> FromRequest for C
         let payload = payload.take();
         Box::pin(async move {
             let key = key?;
-            let value = read::<T>(headers, payload, R::LIMIT_BYTES).await?;
+            let bytes = collect_whole::<T>(headers, payload, R::LIMIT_BYTES).await?;
+            let value = parse::<R>(&bytes)?;
             let key = key.map(|key| key.sealed(&path, &value)).transpose()?;
             let input = if R::ELEMENTS_BY_THEMSELVES { json::of_shape(value)? } else { json::from_value(value)? };
             Ok(Self { input, key, request_id, rule: PhantomData })
@@ -150,7 +151,8 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let headers = BodyHeaders::of(request.headers());
         let payload = payload.take();
         Box::pin(async move {
-            let value = read::<T>(headers, payload, BODY_LIMIT_BYTES).await?;
+            let bytes = collect_whole::<T>(headers, payload, BODY_LIMIT_BYTES).await?;
+            let value = json::parse(&bytes)?;
             Ok(Self { input: json::from_value(value)?, request_id })
         })
     }
@@ -175,17 +177,25 @@ impl BodyHeaders {
     }
 }
 
-/// The body as JSON. What is left of a body that is refused, the middleware reads and drops.
-async fn read<T: 'static>(headers: BodyHeaders, payload: Payload, limit: usize) -> Result<Value> {
+/// A body as JSON; where its elements stand by themselves, one that cannot be read leaves the others as they are.
+fn parse<R: CommandRule>(bytes: &[u8]) -> Result<Value, Problem> {
+    json::parse(bytes).or_else(|problem| {
+        let salvaged = if R::ELEMENTS_BY_THEMSELVES { elements::salvage(bytes) } else { None };
+        salvaged.ok_or(problem)
+    })
+}
+
+/// A body that says it is JSON. What is left of a body that is refused, the middleware reads and drops.
+async fn collect_whole<T: 'static>(headers: BodyHeaders, payload: Payload, limit: usize) -> Result<web::BytesMut> {
     if headers.content_length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
     let bytes = tokio::time::timeout(BODY_TIMEOUT, collect(payload, limit))
         .await
-        .map_err(|_| Error::refused(Code::InvalidRequest, "the body did not arrive within 30 seconds"))??;
+        .map_err(|_| Error::refused(Code::RequestTimeout, "the body did not arrive within 30 seconds"))??;
     if bytes.is_empty() {
         if TypeId::of::<T>() == TypeId::of::<NoFields>() {
-            return Ok(Value::Object(serde_json::Map::new()));
+            return Ok(web::BytesMut::from("{}"));
         }
         return Err(Error::refused(Code::InvalidJson, "the body is empty; send a JSON object"));
     }
@@ -195,7 +205,7 @@ async fn read<T: 'static>(headers: BodyHeaders, payload: Payload, limit: usize) 
             "send the body as application/json, without a content encoding",
         ));
     }
-    Ok(json::parse(&bytes)?)
+    Ok(bytes)
 }
 
 async fn collect(mut payload: Payload, limit: usize) -> Result<web::BytesMut> {

@@ -40,7 +40,7 @@ pub async fn edge(
     let _in_flight = app.as_ref().map(|app| app.metrics.enter());
     let body = SharedPayload::of(&mut request);
     let result = next.call(request).await.map(ServiceResponse::map_into_boxed_body);
-    if let Some(body) = body {
+    if let Some(body) = body.filter(|_| !is_too_slow(&result)) {
         body.drain().await;
     }
     match result {
@@ -77,6 +77,11 @@ pub async fn guard(
 /// Always that.
 pub async fn no_operation(request: HttpRequest, app: web::Data<AppState>) -> Result<HttpResponse, Error> {
     Err(app.contract.refusal(request.path()).into())
+}
+
+/// Whether nobody shall wait any longer for the rest of the body.
+fn is_too_slow(result: &Result<ServiceResponse<BoxBody>, actix_web::Error>) -> bool {
+    result.as_ref().is_ok_and(|response| response.status() == StatusCode::REQUEST_TIMEOUT)
 }
 
 /// What is known of a request before it is routed.

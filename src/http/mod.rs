@@ -1,6 +1,8 @@
 //! The HTTP side that all features share: extractors, answers, middleware.
 
+pub mod address;
 pub mod contract;
+mod elements;
 mod etag;
 pub mod export;
 mod extract;

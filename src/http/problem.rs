@@ -43,6 +43,7 @@ fn foreign_problem<B>(response: &HttpResponse<B>) -> Option<Problem> {
         401 => Code::AuthenticationRequired,
         404 => Code::NotFound,
         405 => Code::MethodNotAllowed,
+        408 => Code::RequestTimeout,
         413 => Code::PayloadTooLarge,
         415 => Code::UnsupportedMediaType,
         429 => Code::RateLimited,

@@ -25,6 +25,7 @@ pub(super) const PROBLEMS: &[(&str, Code, &str)] = &[
     ("Unauthorized", Code::AuthenticationRequired, "There is no valid credential"),
     ("Forbidden", Code::InsufficientScope, "The credential may not do this"),
     ("NotFound", Code::NotFound, "There is no such resource, or it is another account's"),
+    ("RequestTimeout", Code::RequestTimeout, "The body came too slowly"),
     ("Conflict", Code::IdempotencyInFlight, "The present state does not allow this"),
     ("PreconditionFailed", Code::PreconditionFailed, "The resource has changed since it was read"),
     ("PayloadTooLarge", Code::PayloadTooLarge, "The body is too large"),

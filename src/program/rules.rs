@@ -199,7 +199,8 @@ pub fn is_rate_key(key: &str) -> bool {
 }
 
 impl ProgramConfig {
-    /// Whether a referral link may lead to `target`: https, to an allowed host or one below it, without a user in it.
+    /// Whether a referral link may lead to `target`: https, to an allowed host or one below it, without a user in it, and
+    /// spelled so that nobody reads another host in it.
     #[must_use]
     pub fn allows_target(&self, target: &str) -> bool {
         let Ok(url) = Url::parse(target) else { return false };
@@ -211,8 +212,18 @@ impl ProgramConfig {
             && url.scheme() == "https"
             && url.username().is_empty()
             && url.password().is_none()
+            && names_host(target, host)
             && self.allowed_referral_hosts.iter().any(is_below)
     }
+}
+
+/// Whether the text itself says `https://` and this host: the standard's way of reading adds missing slashes, takes `\` for
+/// one, and folds letters, which others do not.
+fn names_host(target: &str, host: &str) -> bool {
+    let after_scheme = target.split_at_checked(8).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("https://"));
+    let authority = after_scheme.and_then(|(_, rest)| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let named = authority.split(':').next().unwrap_or_default();
+    named.eq_ignore_ascii_case(host) && !target.contains('\\')
 }
 
 fn is_host_name(host: &str) -> bool {

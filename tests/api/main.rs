@@ -24,6 +24,7 @@ mod compatibility;
 mod containers;
 mod conventions;
 mod conversion;
+mod crowds;
 mod dashboard;
 mod database;
 mod events;

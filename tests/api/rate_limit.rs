@@ -1,11 +1,13 @@
 //! Rate limits: told in every answer, per credential, and on what could be guessed or flooded.
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::support::{TestApp, both_engines};
 
 both_engines!(
     a_credential_has_a_bucket_of_its_own,
+    behind_a_trusted_proxy_each_visitor_has_a_bucket_of_its_own,
     health_is_never_refused,
     sign_in_is_limited_per_email_address,
     sub_accounts_are_limited_to_twenty_an_hour,
@@ -37,6 +39,32 @@ async fn a_credential_has_a_bucket_of_its_own(app: &TestApp) {
     assert!(answer.header("ratelimit").starts_with(r#""default";r=0;"#));
     answer.problem("rateLimited");
     other.get("/v3/account").await.expect(200);
+    server.stop().await;
+}
+
+async fn behind_a_trusted_proxy_each_visitor_has_a_bucket_of_its_own(app: &TestApp) {
+    let ask = async |server: &TestApp, named: &str| {
+        server.visitor().request(Method::GET, "/v3/program").header("x-forwarded-for", named).send().await
+    };
+    let server = limited(app, "2/3600").await;
+    for named in ["192.0.2.1", "192.0.2.2"] {
+        ask(&server, named).await.expect(200);
+    }
+    // Nobody is believed, so the third visitor is the first one again.
+    ask(&server, "192.0.2.3").await.problem("rateLimited");
+    server.stop().await;
+    let server = TestApp::start_with(&app.database, |settings| {
+        settings.rate_limit = "2/3600".parse().expect("a limit");
+        settings.trusted_proxies = "127.0.0.1, 10.0.0.0/8".parse().expect("proxies");
+    })
+    .await;
+    for named in ["192.0.2.1", "192.0.2.2", "192.0.2.1, 10.0.0.1", "192.0.2.7, 192.0.2.2"] {
+        ask(&server, named).await.expect(200);
+    }
+    for named in ["192.0.2.1", "192.0.2.9, 192.0.2.1", "10.9.9.9, 192.0.2.2, 10.0.0.1"] {
+        ask(&server, named).await.problem("rateLimited");
+    }
+    ask(&server, "192.0.2.1, 192.0.2.3").await.expect(200);
     server.stop().await;
 }
 

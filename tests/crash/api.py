@@ -4,7 +4,7 @@ import http.client
 import json
 import time
 
-# The server closes a connection that is idle for five seconds.
+# Nobody sends on a connection that the server may be closing.
 IDLE_SECONDS = 3
 
 

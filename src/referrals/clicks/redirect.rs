@@ -8,8 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::bots::is_bot;
 use super::collector::Click;
 use crate::error::{Error, Result};
+use crate::http::address::client_key;
 use crate::http::came_as_head;
-use crate::http::limit::peer;
 use crate::id::ClickId;
 use crate::state::App;
 
@@ -59,7 +59,7 @@ async fn follow_referral_link(app: App, code: web::Path<String>, request: HttpRe
             link_id: link.link_id,
             id: ClickId::new(created_at),
             source: source.clone(),
-            peer: peer(request.peer_addr()),
+            peer: client_key(&app, &request),
             user_agent,
             created_at,
         };

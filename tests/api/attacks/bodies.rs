@@ -11,6 +11,7 @@ use crate::support::{Client, TestApp, both_engines, payment, places, usd};
 both_engines!(
     absurd_json_is_refused_at_once,
     absurd_numbers_and_depths_reject_their_event_alone,
+    an_element_that_cannot_be_read_rejects_itself_alone,
     many_parameters_and_long_paths_are_refused_at_once,
     names_cannot_break_out_of_a_header_or_a_line,
 );
@@ -86,6 +87,61 @@ async fn absurd_numbers_and_depths_reject_their_event_alone(app: &TestApp) {
     assert_eq!(results[count]["outcome"], "applied", "{:#}", results[count]);
     let earned = partner.login.list("/v3/commissions").await;
     assert_eq!((earned.len(), &earned[0]["amount"]), (1, &usd("6.00")));
+}
+
+/// JSON by its grammar, and yet nothing that a value holds: it is wrong where it stands, and nowhere else.
+async fn an_element_that_cannot_be_read_rejects_itself_alone(app: &TestApp) {
+    let partner = app.partner().await;
+    let (_, container) = app.client_with_container(&partner).await;
+    let operator = app.operator().await;
+    let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
+    let unreadable = [deep.as_str(), "1e999", "-1E+4000", r#""\ud800""#];
+    for (path, list, good) in [
+        ("/v3/operator/billing-events", "events", payment(&container).0.to_string()),
+        (
+            "/v3/operator/usage-reports",
+            "reports",
+            json!({
+            "containerId": container, "periodStart": "2026-01-01T00:00:00Z", "periodEnd": "2026-02-01T00:00:00Z",
+            "requests": 7, "reportedAt": "2026-01-01T00:00:00Z"})
+            .to_string(),
+        ),
+        (
+            "/v3/operator/container-states",
+            "states",
+            json!({
+            "containerId": container, "status": "running", "errors": [], "at": "2026-01-01T00:00:00Z"})
+            .to_string(),
+        ),
+    ] {
+        let bad = unreadable.iter().enumerate().flat_map(|(number, value)| {
+            // In a field of its own, in place of the element's id, and deep inside.
+            [
+                good.replacen('{', &format!("{{\"more\":{value},"), 1),
+                format!("{{\"id\":{value},\"containerId\":{value},\"data\":{value}}}"),
+                format!("{{\"id\":\"bad-{number}\",\"type\":\"payment.succeeded\",\"data\":{{\"amount\":{{\"amount\":{value}}}}}}}"),
+            ]
+        });
+        let elements: Vec<String> = bad.chain([good.clone()]).collect();
+        let body = format!("{{\"{list}\": [{}]}}", elements.join(" , "));
+        let answer = raw(operator, path, body).await.expect(200);
+        let results = answer["results"].as_array().expect("results");
+        let (last, others) = results.split_last().expect("results");
+        assert_eq!((results.len(), &last["outcome"]), (elements.len(), &json!("applied")), "{path}: {last:#}");
+        assert!(others.iter().all(|result| result["outcome"] == "rejected"), "{path}: {others:#?}");
+        if list == "events" {
+            assert_eq!(others[2]["id"], "bad-0", "{:#}", others[2]);
+        }
+        for no_json in [format!("{{\"{list}\": [{{\"a\": 1e999}}, {{]}}"), format!("{{\"{list}\": [{deep}]")] {
+            let answer = raw(operator, path, no_json).await;
+            assert!([400, 422].contains(&answer.status), "{}", answer.text);
+        }
+        for no_batch in
+            [deep.clone(), format!("{{\"{list}\": {deep}}}"), format!("{{\"{list}\": [{{}}], \"more\": 1e999}}")]
+        {
+            raw(operator, path, no_batch).await.problem("validationFailed");
+        }
+    }
 }
 
 async fn many_parameters_and_long_paths_are_refused_at_once(app: &TestApp) {

@@ -4,5 +4,7 @@
 mod bodies;
 mod lookalikes;
 mod secrets;
+mod slow;
 mod tenants;
+mod timing;
 mod tokens;

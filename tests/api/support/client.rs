@@ -1,6 +1,7 @@
 //! An HTTP client of the API, as a partner's script would use it, that checks what every answer must have.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +15,9 @@ pub fn new_key() -> String {
     format!("key-{}", NEXT_KEY.fetch_add(1, Ordering::Relaxed))
 }
 
+/// Nobody sends on a connection that the other side may be closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A client with or without a credential.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -26,7 +30,10 @@ impl Client {
     /// A client without a credential of the server at `base`.
     pub fn new(base: String) -> Self {
         // Redirects are answers to look at, and no proxy stands between.
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_idle_timeout(IDLE_TIMEOUT);
         Self { http: http.build().expect("an HTTP client"), base, credential: None }
     }
 

@@ -1,0 +1,105 @@
+//! A batch as JSON, where one element that no value can hold (nested too deep, a number out of range, half a surrogate) must
+//! not take the others with it. Only for bodies that are JSON by their grammar and yet cannot be read as a whole. Pure.
+
+use std::str;
+
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Map, Value};
+
+/// Levels that are taken apart: the batch, its list, an element, its data, an amount.
+const LEVELS: u32 = 5;
+
+/// The batch with an empty object, which no field of an element takes, in place of whatever cannot be read: so that the
+/// element is refused where it is wrong. None where the text is no JSON at all.
+pub(super) fn salvage(bytes: &[u8]) -> Option<Value> {
+    let text = str::from_utf8(bytes).ok()?;
+    let (value, rest) = split_value(text)?;
+    rest.is_empty().then(|| readable(value, LEVELS))
+}
+
+fn readable(text: &str, levels: u32) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    let nothing = || Value::Object(Map::new());
+    match text.chars().next().filter(|_| levels > 0) {
+        Some('[') => match parts(text, split_value) {
+            Some(items) => items.into_iter().map(|item| readable(item, levels - 1)).collect(),
+            None => nothing(),
+        },
+        Some('{') => parts(text, split_field).map_or_else(nothing, |fields| {
+            fields.into_iter().map(|(name, value)| (name, readable(value, levels - 1))).collect()
+        }),
+        _ => nothing(),
+    }
+}
+
+/// What stands between the brackets of a list or an object, separated by commas.
+fn parts<'a, T>(text: &'a str, split: impl Fn(&'a str) -> Option<(T, &'a str)>) -> Option<Vec<T>> {
+    let mut rest = text.get(1..)?.trim_start();
+    let mut found = Vec::new();
+    while !matches!(rest, "]" | "}") {
+        let (part, after) = split(rest)?;
+        found.push(part);
+        rest = after.strip_prefix(',').map_or(after, str::trim_start);
+    }
+    Some(found)
+}
+
+fn split_field(text: &str) -> Option<((String, &str), &str)> {
+    let (name, rest) = split_value(text)?;
+    let (value, rest) = split_value(rest.strip_prefix(':')?)?;
+    // A name that cannot be read is no field that anything has.
+    Some(((serde_json::from_str(name).unwrap_or_default(), value), rest))
+}
+
+/// The first JSON value of a text, however deep, and what follows it, both without white space around.
+fn split_value(text: &str) -> Option<(&str, &str)> {
+    let mut values = Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    let (value, rest) = text.split_at_checked(values.byte_offset())?;
+    Some((value.trim(), rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_an_empty_object_and_all_else_stays() {
+        let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+        let text = format!(
+            r#" {{"events": [{{"id" :"a, ]}}\"", "data":{{"x": {deep} , "y":2}}}} , {{"id":"b","n":1e999,"s":"\ud800"}},{{}}, {deep}, 7 ,[]] }} "#
+        );
+        let salvaged = salvage(text.as_bytes()).unwrap();
+        let events = salvaged["events"].as_array().unwrap();
+        assert_eq!(events[0], json!({"id": "a, ]}\"", "data": {"x": {}, "y": 2}}));
+        assert_eq!(events[1..3], [json!({"id": "b", "n": {}, "s": {}}), json!({})]);
+        assert!(events[3].is_array());
+        assert_eq!(events[4..], [json!(7), json!([])]);
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_salvaged() {
+        for text in [
+            &b"{\"events\": [{\"n\": 1e999}, {]}"[..],
+            b"{\"events\": [{\"n\": 1e999}]} x",
+            b"{\"events\": [{\"n\": 1e999,}]}",
+            b"{\"events\": [1e999 {}]}",
+            b"{\"a\": \"\xff\", \"b\": 1e999}",
+            b"1e",
+            b"",
+        ] {
+            assert_eq!(salvage(text), None, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_large_batch_is_salvaged_in_time_that_grows_with_its_length() {
+        let deep = format!("{{\"id\": {}{}}}", "[".repeat(2_000), "]".repeat(2_000));
+        let text = format!("{{\"events\": [{}]}}", vec![deep; 900].join(","));
+        assert_eq!(salvage(text.as_bytes()).unwrap()["events"].as_array().unwrap().len(), 900);
+    }
+}
