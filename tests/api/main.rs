@@ -49,6 +49,7 @@ mod permissions;
 mod plans;
 mod program;
 mod properties;
+mod races;
 mod rate_limit;
 mod referral_links;
 mod schema;

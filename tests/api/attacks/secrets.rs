@@ -1,20 +1,26 @@
 //! Secrets that were used: none is in the log of the server, at its most talkative, or in the database.
 
 use std::fs::File;
+use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use serde_json::{Value, json};
 use stape_api::db::Conn;
 
-use crate::support::{Client, Database, ENCRYPTION_KEY, Engine, JWT_SECRET, Process, on, operator_key};
+use crate::support::{Client, Database, ENCRYPTION_KEY, Engine, JWT_SECRET, Mail, Process, id, on, operator_key};
 
 const PASSWORD: &str = "tr0mbone-Lagoon-77";
 const NEW_PASSWORD: &str = "clar1net-Harbour-88";
 const WRONG_PASSWORD: &str = "harmonica-Valley-99";
 const IBAN: &str = "DE89370400440532013000";
 const EMAIL: &str = "ann@agency.example";
+const CLIENT_EMAIL: &str = "sam@client.example";
+
+/// How long a mail may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 mod nothing_secret_is_logged_or_stored {
     use crate::support::Engine;
@@ -37,7 +43,11 @@ fn on_engine(engine: Engine) {
     let mut command = on(&database, &["serve"]);
     command.env("RUST_LOG", "debug").stderr(File::create(&log).expect("a file"));
     let server = Process::start_logging(command);
-    let mut secrets = actix_web::rt::System::new().block_on(use_secrets(&server, &operator));
+    let mut secrets = actix_web::rt::System::new().block_on(use_secrets(
+        &server,
+        &operator,
+        &database.directory.path().join("outbox"),
+    ));
     assert_eq!(server.terminate(), Some(0));
     secrets.extend([operator, JWT_SECRET.to_owned(), ENCRYPTION_KEY.to_owned()]);
     let logged = std::fs::read(&log).expect("the log");
@@ -87,7 +97,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Uses every kind of secret, rightly and wrongly; gives them all.
-async fn use_secrets(server: &Process, operator: &str) -> Vec<String> {
+async fn use_secrets(server: &Process, operator: &str, outbox: &Path) -> Vec<String> {
     let visitor = server.visitor();
     let person =
         json!({"kind": "agency", "email": EMAIL, "password": PASSWORD, "firstName": "Ann", "lastName": "Archer"});
@@ -104,13 +114,44 @@ async fn use_secrets(server: &Process, operator: &str) -> Vec<String> {
     let method = json!({"type": "sepa", "details": details, "password": PASSWORD});
     owner.put("/v3/payout-methods/EUR", &method).await.expect(200);
     misuse(&visitor, &owner).await;
+    let mut secrets = mailed_secrets(&visitor, &owner, outbox).await;
     let change = json!({"currentPassword": PASSWORD, "password": NEW_PASSWORD});
     owner.post("/v3/account/password", &change).await.expect(204);
-    let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.to_owned(), WRONG_PASSWORD.to_owned(), IBAN.to_owned()];
+    secrets.extend([PASSWORD, NEW_PASSWORD, WRONG_PASSWORD, IBAN].map(str::to_owned));
     secrets.extend([&session, &refreshed].map(|tokens| text(&tokens["accessToken"])));
     secrets.extend([&session, &refreshed].map(|tokens| text(&tokens["refreshToken"])));
     secrets.push(text(&key["key"]));
     secrets
+}
+
+/// An invitation, a password reset, a session on behalf of a client: tokens that travel by mail, and what they open.
+async fn mailed_secrets(visitor: &Client, owner: &Client, outbox: &Path) -> Vec<String> {
+    let person = json!({"email": CLIENT_EMAIL, "firstName": "Sam", "lastName": "Client", "sendInvite": true});
+    let client = owner.post("/v3/sub-accounts", &person).await.expect(201);
+    let invitation = mailed_token(outbox, CLIENT_EMAIL, "invites you").await;
+    let confirm = json!({"token": invitation, "password": NEW_PASSWORD});
+    visitor.post("/v3/password-resets/confirm", &confirm).await.expect(204);
+    visitor.post("/v3/password-resets/confirm", &confirm).await.problem("invalidToken");
+    let acting = owner.post_nothing(&format!("/v3/sub-accounts/{}/login", id(&client))).await.expect(201);
+    visitor.with(&text(&acting["accessToken"])).get("/v3/account").await.expect(200);
+    visitor.post("/v3/password-resets", &json!({"email": EMAIL})).await.expect(202);
+    let reset = mailed_token(outbox, EMAIL, "password").await;
+    vec![invitation, reset, text(&acting["accessToken"])]
+}
+
+/// The token of the mail to this address whose subject has these words.
+async fn mailed_token(outbox: &Path, email: &str, words: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let files = std::fs::read_dir(outbox).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mails = files.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        let mut mails = mails.filter_map(|path| Some(Mail::read(&std::fs::read(path).ok()?)));
+        if let Some(mail) = mails.find(|mail| mail.to == email && mail.subject.to_lowercase().contains(words)) {
+            return mail.token();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no mail {words:?} to {email}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Requests that fail with a secret in them: what is wrong is told and logged without it.

