@@ -48,6 +48,7 @@ async fn live() -> web::Json<Health> {
 )]
 #[get("/ready")]
 async fn ready(app: App) -> Result<web::Json<Health>> {
+    app.db.ensure_in_place()?;
     if !app.db.read(migrate::is_current).await? {
         return Err(Error::Unavailable("the database lacks migrations".to_owned()));
     }

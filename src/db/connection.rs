@@ -1,6 +1,8 @@
 //! Opens connections: by the URL's scheme, with the settings that every connection has. Never through
 //! `MultiConnection::establish`, which opens a SQLite file named like the URL when PostgreSQL is away.
 
+use std::os::unix::fs::MetadataExt;
+
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::{ConnectionError, Error as DieselError};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
@@ -17,6 +19,8 @@ pub(super) enum OpenError {
     Connect(#[from] ConnectionError),
     #[error("{0}")]
     Prepare(#[from] DieselError),
+    #[error("the database file has gone")]
+    Gone,
     #[error("PostgreSQL runs with {0} = off: what it acknowledges would not be durable; turn it on")]
     NotDurable(&'static str),
 }
@@ -29,14 +33,29 @@ pub(super) struct Opener {
     pub(super) statement_timeout_ms: u32,
     /// Whether a SQLite connection refuses to write, which only the writer's may.
     pub(super) read_only: bool,
+    /// Whether a SQLite file that is not there is made. Not by a server that runs: what it served has gone, and an empty
+    /// database is no answer.
+    pub(super) creates: bool,
 }
 
 impl Opener {
     pub(super) fn open(&self) -> Result<Conn, OpenError> {
         match &self.url {
             DatabaseUrl::Postgres(url) => open_postgres(url, self.statement_timeout_ms).map(Conn::Postgres),
+            DatabaseUrl::Sqlite(_) if !self.creates && self.file().is_none() => Err(OpenError::Gone),
             DatabaseUrl::Sqlite(path) => Ok(Conn::Sqlite(open_sqlite(&path.to_string_lossy(), self.read_only)?)),
         }
+    }
+
+    /// Whether the database is where it was: on SQLite its file, which one may move away under an open connection.
+    pub(super) fn is_in_place(&self) -> bool {
+        matches!(self.url, DatabaseUrl::Postgres(_)) || self.file().is_some()
+    }
+
+    /// Device and number of SQLite's file, whatever its name; none where there is none.
+    pub(super) fn file(&self) -> Option<(u64, u64)> {
+        let metadata = std::fs::metadata(self.url.file()?).ok()?;
+        Some((metadata.dev(), metadata.ino()))
     }
 }
 

@@ -29,7 +29,7 @@ struct Applied {
 /// # Errors
 /// No connection, or a migration that cannot be applied.
 pub fn run_pending(url: &DatabaseUrl) -> Result<usize> {
-    let opener = Opener { url: url.clone(), statement_timeout_ms: 0, read_only: false };
+    let opener = Opener { url: url.clone(), statement_timeout_ms: 0, read_only: false, creates: true };
     let mut conn = opener.open().map_err(|error| unreachable(url, &error))?;
     let mut attempt = 1;
     loop {

@@ -88,6 +88,7 @@ struct Inner {
     pool: r2d2::Pool<Opener>,
     /// SQLite's; PostgreSQL writes through the pool.
     writer: Option<Writer>,
+    opener: Opener,
 }
 
 impl std::fmt::Debug for Db {
@@ -102,21 +103,22 @@ impl Db {
     /// # Errors
     /// No connection, or a PostgreSQL that does not keep what it acknowledges (`fsync` or `synchronous_commit` off).
     pub fn connect(url: &DatabaseUrl, options: Options) -> Result<Self> {
-        let opener = Opener { url: url.clone(), statement_timeout_ms: options.statement_timeout_ms, read_only: false };
+        let statement_timeout_ms = options.statement_timeout_ms;
+        let opener = Opener { url: url.clone(), statement_timeout_ms, read_only: false, creates: true };
         let writer = match url {
             DatabaseUrl::Sqlite(_) => Some(Writer::start(opener.clone())),
             DatabaseUrl::Postgres(_) => None,
         };
         let writer = writer.transpose().map_err(|error| unreachable(url, &error))?;
-        let reader = Opener { read_only: true, ..opener };
+        let reader = Opener { read_only: true, creates: false, ..opener };
         drop(reader.open().map_err(|error| unreachable(url, &error))?);
         let pool = r2d2::Pool::builder()
             .max_size(options.pool_size)
             .min_idle(Some(1))
             .test_on_check_out(false)
             .connection_timeout(CHECKOUT_TIMEOUT)
-            .build_unchecked(reader);
-        Ok(Self { inner: Arc::new(Inner { pool, writer }) })
+            .build_unchecked(reader.clone());
+        Ok(Self { inner: Arc::new(Inner { pool, writer, opener: reader }) })
     }
 
     /// Runs one statement, or several that need not agree, on a connection without a transaction.
@@ -200,16 +202,15 @@ impl Db {
         receiver.recv().map_err(Error::internal)?.map_err(failure::settle)
     }
 
-    /// Whether the database answers.
+    /// Makes sure that SQLite's file is where it was: one may move it away under open connections, which go on.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
-    pub async fn ping(&self) -> Result<()> {
-        self.read(|conn| {
-            diesel::connection::SimpleConnection::batch_execute(conn, "SELECT 1")?;
-            Ok(())
-        })
-        .await
+    /// [`Error::Unavailable`] when it has gone.
+    pub fn ensure_in_place(&self) -> Result<()> {
+        if self.inner.opener.is_in_place() {
+            return Ok(());
+        }
+        Err(Error::Unavailable("the database file has gone".to_owned()))
     }
 
     /// How the pool stands now.

@@ -29,7 +29,8 @@ impl Writer {
     pub(super) fn start(opener: Opener) -> Result<Self> {
         let conn = opener.open().map_err(|error| Error::Unavailable(error.to_string()))?;
         let (sender, receiver) = sync_channel(QUEUE_MAX);
-        let mut writing = Writing { opener, conn: Some(conn) };
+        let file = opener.file();
+        let mut writing = Writing { opener: Opener { creates: false, ..opener }, conn: Some(conn), file };
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || writing.run(&receiver))
@@ -110,6 +111,8 @@ struct Writing {
     opener: Opener,
     /// None after a failure of a whole batch; the next one opens another.
     conn: Option<Conn>,
+    /// Which file that connection writes to.
+    file: Option<(u64, u64)>,
 }
 
 impl Writing {
@@ -129,9 +132,15 @@ impl Writing {
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+        let file = self.opener.file();
         let conn = match &mut self.conn {
-            Some(conn) => conn,
-            none => none.insert(self.opener.open().map_err(|error| Error::Unavailable(error.to_string()))?),
+            // A file that was moved away or deleted takes what is written to it along.
+            Some(conn) if file == self.file => conn,
+            other => {
+                let opened = self.opener.open().map_err(|error| Error::Unavailable(error.to_string()))?;
+                self.file = file;
+                other.insert(opened)
+            }
         };
         begin(conn, "BEGIN", "BEGIN IMMEDIATE")?;
         for job in batch {

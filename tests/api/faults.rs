@@ -122,6 +122,29 @@ async fn a_database_that_somebody_holds_makes_nobody_wait_for_ever_and_nothing_i
 }
 
 #[test]
+fn a_database_file_that_has_gone_takes_nothing_along_and_is_served_again_when_it_is_back() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        let partner = app.agency().await;
+        let (kept, missed) = (new_email(), new_email());
+        create(&partner, &kept).await.expect(201);
+        let (here, away) = ("test.db", "elsewhere.db");
+        let moved = |from: &str, to: &str| {
+            let directory = app.database.directory.path();
+            std::fs::rename(directory.join(from), directory.join(to)).expect("the file can be moved");
+        };
+        moved(here, away);
+        refused_in_time(create(&partner, &missed).await, Instant::now());
+        app.visitor().get("/health/ready").await.problem("serviceUnavailable");
+        app.visitor().get("/health/live").await.expect(200);
+        assert!(!app.database.directory.path().join(here).exists(), "an empty database is made in its place");
+        moved(away, here);
+        app.visitor().get("/health/ready").await.expect(200);
+        create(&partner, &missed).await.expect(201);
+        assert_eq!(partner.login.list("/v3/sub-accounts").await.len(), 2);
+    });
+}
+
+#[test]
 fn transactions_that_cannot_be_serialised_run_again_until_they_are_done_once() {
     run(Engine::Postgres, async |app: &TestApp| {
         let partner = app.partner().await;
