@@ -5,6 +5,8 @@ use iban::{Iban, IbanLike, ParseBaseIbanError, ParseIbanError};
 use serde::{Deserialize, Deserializer};
 use validator::ValidationError;
 
+use crate::accounts;
+
 /// Countries of the Single Euro Payments Area, by the first two letters of an IBAN.
 const SEPA_COUNTRIES: [&str; 43] = [
     "AD", "AL", "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GB", "GI", "GR", "HR", "HU",
@@ -30,6 +32,31 @@ pub(super) fn compact<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Stri
 /// A value that is no text.
 pub(super) fn compact_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     compact(deserializer).map(|text| text.replace('-', ""))
+}
+
+/// The name of a person, a company or a bank. Banks' files take it as it is, and spreadsheets open them.
+///
+/// # Errors
+/// The broken rule: those of every name, or `formula`.
+pub(super) fn validate_name(name: &str) -> Result<(), ValidationError> {
+    accounts::validate_name(name)?;
+    refuse_formula(name)
+}
+
+/// An e-mail address that money is sent to: as it is in a bank's file, too.
+///
+/// # Errors
+/// The broken rule: `email` or `formula`.
+pub(super) fn validate_email(email: &str) -> Result<(), ValidationError> {
+    accounts::validate_email(email)?;
+    refuse_formula(email)
+}
+
+fn refuse_formula(text: &str) -> Result<(), ValidationError> {
+    if text.starts_with(['=', '+', '-', '@']) {
+        return Err(ValidationError::new("formula").with_message("must not start with =, +, - or @".into()));
+    }
+    Ok(())
 }
 
 /// An IBAN of a country of the Single Euro Payments Area.

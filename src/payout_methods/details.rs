@@ -49,8 +49,13 @@ crate::text_enum! {
 pub struct SwiftDetails {
     /// Whom the account belongs to.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_name"))]
-    #[schema(min_length = 1, max_length = 100, example = "Archer Analytics GmbH")]
+    #[validate(custom(function = "bank::validate_name"))]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        example = "Archer Analytics GmbH"
+    )]
     pub holder: String,
     /// The bank's BIC (ISO 9362), of 8 or 11 characters.
     #[serde(deserialize_with = "bank::compact")]
@@ -64,8 +69,13 @@ pub struct SwiftDetails {
     pub account_number: String,
     /// The bank's name.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_name"))]
-    #[schema(min_length = 1, max_length = 100, example = "Deutsche Bank")]
+    #[validate(custom(function = "bank::validate_name"))]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        example = "Deutsche Bank"
+    )]
     pub bank_name: String,
     /// The bank's country: ISO 3166-1 alpha-2.
     #[serde(deserialize_with = "bank::compact")]
@@ -80,8 +90,13 @@ pub struct SwiftDetails {
 pub struct AchDetails {
     /// Whom the account belongs to.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_name"))]
-    #[schema(min_length = 1, max_length = 100, example = "Archer Analytics LLC")]
+    #[validate(custom(function = "bank::validate_name"))]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        example = "Archer Analytics LLC"
+    )]
     pub holder: String,
     /// The bank's ABA routing number: nine digits, the last of which checks the others.
     #[serde(deserialize_with = "bank::compact_number")]
@@ -103,8 +118,13 @@ pub struct AchDetails {
 pub struct SepaDetails {
     /// Whom the account belongs to.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_name"))]
-    #[schema(min_length = 1, max_length = 100, example = "Archer Analytics GmbH")]
+    #[validate(custom(function = "bank::validate_name"))]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        example = "Archer Analytics GmbH"
+    )]
     pub holder: String,
     /// The account's IBAN, of a country of the area; spaces and small letters do no harm.
     #[serde(deserialize_with = "bank::compact")]
@@ -119,8 +139,8 @@ pub struct SepaDetails {
 pub struct PaypalDetails {
     /// The account's e-mail address.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_email"))]
-    #[schema(format = "email", max_length = 254, example = "payouts@agency.example")]
+    #[validate(custom(function = "bank::validate_email"))]
+    #[schema(format = "email", max_length = 254, pattern = r"^\s*[^\s=+@-]", example = "payouts@agency.example")]
     pub email: String,
 }
 
@@ -130,13 +150,18 @@ pub struct PaypalDetails {
 pub struct WiseDetails {
     /// The account's e-mail address.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_email"))]
-    #[schema(format = "email", max_length = 254, example = "payouts@agency.example")]
+    #[validate(custom(function = "bank::validate_email"))]
+    #[schema(format = "email", max_length = 254, pattern = r"^\s*[^\s=+@-]", example = "payouts@agency.example")]
     pub email: String,
     /// Whom the account belongs to.
     #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "crate::accounts::validate_name"))]
-    #[schema(min_length = 1, max_length = 100, example = "Archer Analytics GmbH")]
+    #[validate(custom(function = "bank::validate_name"))]
+    #[schema(
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        example = "Archer Analytics GmbH"
+    )]
     pub holder: String,
 }
 

@@ -154,7 +154,7 @@ async fn a_removed_method_is_gone(app: &TestApp) {
 async fn every_broken_rule_is_named(app: &TestApp) {
     let partner = app.agency().await;
     let long = "a".repeat(101);
-    let refused: [(&str, Value, &[&str]); 10] = [
+    let refused: [(&str, Value, &[&str]); 12] = [
         (
             "EUR",
             method("sepa", json!({"holder": " ", "iban": "DE88370400440532013000"})),
@@ -187,6 +187,22 @@ async fn every_broken_rule_is_named(app: &TestApp) {
             "USD",
             method("wise", json!({"email": "é@example.com", "holder": "a\nb"})),
             &["/details/email", "/details/holder"],
+        ),
+        (
+            "USD",
+            method(
+                "wise",
+                json!({"email": "=cmd|'/C+calc'!A0@example.com", "holder": "=HYPERLINK(\"//evil.example\")"}),
+            ),
+            &["/details/email", "/details/holder"],
+        ),
+        (
+            "EUR",
+            method(
+                "swift",
+                json!({"holder": "+1", "bic": "DEUTDEFF", "accountNumber": "12345", "bankName": " @A", "country": "DE"}),
+            ),
+            &["/details/bankName", "/details/holder"],
         ),
         ("USD", method("cash", json!({})), &["/type"]),
         ("USD", json!({"type": "paypal", "details": {"email": "a@example.com"}}), &["/password"]),

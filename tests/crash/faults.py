@@ -35,7 +35,8 @@ def full_disk(world, server, database):
     largest = max(path.stat().st_size for path in database.path.parent.glob("stape.db*"))
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 4096, resource.RLIM_INFINITY))
     operations, refused = [], 0
-    for number in range(200):
+    # Until the log has grown as large as the database, which nothing but writing it does.
+    for number in range(5000):
         partner = world.partners[number % 2]
         operation = [Batch(world, partner, chance, []), Adjustment(world, partner, "1.00"), SubAccount(world, partner)][number % 3]
         operations.append(operation)
