@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use stape_api::accounts::{self, AccountKind, service::NewAccount};
 use stape_api::api_keys::{self, models::CreateApiKey, operator_keys};
 use stape_api::auth::Scopes;
-use stape_api::batch::Outcome;
-use stape_api::billing::{Element, ingest::apply_batch};
+use stape_api::batch::{Outcome, Verdict};
+use stape_api::billing::Element;
+use stape_api::billing::ingest::{Batch, apply_batches};
 use stape_api::clock::Timestamp;
 use stape_api::commissions::maturity;
 use stape_api::containers::{self, ContainerRow, CreateContainer, OwnershipRow, Product, slots};
@@ -203,9 +204,8 @@ fn join(conn: &mut Conn, context: &Context, number: usize, has_key: bool) -> Res
         };
         made.push(containers::service::create(conn, context, client_id, false, &input)?.id);
     }
-    let events: Vec<Element> =
-        made.iter().map(|container| Element::read(subscription(*container, context.now))).collect();
-    expect_applied(apply_batch(conn, context, &events)?.iter().map(|verdict| verdict.outcome))?;
+    let elements = made.iter().map(|container| Element::read(subscription(*container, context.now))).collect();
+    expect_applied(&apply_batches(conn, context.now, &[Batch { context: context.clone(), elements }])?)?;
     let application = applications::file(conn, context, id)?;
     applications::approve(conn, context, application.id)?;
     let scopes = Scopes::of_owner(AccountKind::Partner);
@@ -229,14 +229,13 @@ fn free_container(row: ContainerRow) -> ContainerRow {
 }
 
 fn apply(db: &Db, context: &Context, events: &[Value]) -> Result<()> {
-    let elements: Arc<Vec<Element>> = Arc::new(events.iter().cloned().map(Element::read).collect());
-    let context = context.clone();
-    let verdicts = db.write_blocking(move |conn| apply_batch(conn, &context, &elements))?;
-    expect_applied(verdicts.iter().map(|verdict| verdict.outcome))
+    let batch = [Batch { context: context.clone(), elements: events.iter().cloned().map(Element::read).collect() }];
+    let now = context.now;
+    expect_applied(&db.write_blocking(move |conn| apply_batches(conn, now, &batch))?)
 }
 
-fn expect_applied(outcomes: impl Iterator<Item = Outcome>) -> Result<()> {
-    let refused = outcomes.filter(|outcome| *outcome != Outcome::Applied).count();
+fn expect_applied(verdicts: &[Vec<Verdict>]) -> Result<()> {
+    let refused = verdicts.iter().flatten().filter(|verdict| verdict.outcome != Outcome::Applied).count();
     if refused == 0 { Ok(()) } else { Err(Error::internal(format!("{refused} events were not applied"))) }
 }
 

@@ -79,6 +79,10 @@ impl Timestamp {
         Self(shifted.unwrap_or(first))
     }
 
+    fn rfc3339(self, decimals: SecondsFormat) -> String {
+        self.0.and_utc().to_rfc3339_opts(decimals, true)
+    }
+
     /// The UTC calendar date and time.
     #[must_use]
     pub fn naive(self) -> NaiveDateTime {
@@ -94,13 +98,13 @@ impl From<NaiveDateTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.and_utc().to_rfc3339_opts(SecondsFormat::Millis, true))
+        formatter.write_str(&self.rfc3339(SecondsFormat::Millis))
     }
 }
 
 impl fmt::Debug for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true))
+        formatter.write_str(&self.rfc3339(SecondsFormat::Micros))
     }
 }
 
@@ -123,7 +127,7 @@ impl FromStr for Timestamp {
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.rfc3339(SecondsFormat::Millis))
     }
 }
 

@@ -16,14 +16,11 @@ use crate::auth::principal::{Account, EventsRead};
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::schema::{accounts, events};
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, KeepPrepared, insert_rows};
 use crate::error::{Error, Result};
 use crate::http::{Filter, Listing, list_type};
 use crate::id::{AccountId, Resource};
 use crate::state::App;
-
-/// Rows of one insert statement: far below the engines' limits on bound values (6 each).
-const ROWS_PER_INSERT: usize = 1_000;
 
 crate::text_enum! {
     /// What happened.
@@ -182,13 +179,13 @@ pub struct NewEvent {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = events)]
-struct EventRow<'a> {
+#[diesel(table_name = events, treat_none_as_default_value = false)]
+struct EventRow {
     account_id: AccountId,
     sequence: i64,
     event_type: EventType,
-    resource_type: &'a str,
-    resource_id: &'a str,
+    resource_type: &'static str,
+    resource_id: String,
     occurred_at: Timestamp,
 }
 
@@ -230,9 +227,7 @@ pub fn record_many(conn: &mut Conn, now: Timestamp, new_events: &[NewEvent]) -> 
                 .map(|(sequence, event)| row(now, sequence, account_id, event.event_type, &event.resource)),
         );
     }
-    for chunk in rows.chunks(ROWS_PER_INSERT) {
-        with_conn!(conn, c => diesel::insert_into(events::table).values(chunk).execute(c))?;
-    }
+    insert_rows!(conn, events::table, rows);
     Ok(())
 }
 
@@ -252,24 +247,19 @@ fn take_sequences(conn: &mut Conn, account_id: AccountId, count: i64) -> Result<
     let last: i64 = diesel::update(accounts::table.find(account_id))
         .set(accounts::event_sequence.eq(accounts::event_sequence + count))
         .returning(accounts::event_sequence)
+        .kept()
         .get_result(conn)
         .map_err(|error| Error::internal(format!("the feed of {account_id}: {error}")))?;
     Ok(last - count + 1)
 }
 
-fn row(
-    now: Timestamp,
-    sequence: i64,
-    account_id: AccountId,
-    event_type: EventType,
-    resource: &Resource,
-) -> EventRow<'_> {
+fn row(now: Timestamp, sequence: i64, account_id: AccountId, event_type: EventType, resource: &Resource) -> EventRow {
     EventRow {
         account_id,
         sequence,
         event_type,
         resource_type: resource.kind,
-        resource_id: &resource.id,
+        resource_id: resource.id.clone(),
         occurred_at: now,
     }
 }

@@ -87,12 +87,18 @@ fn parse(text: &str, prefix: &'static str) -> Result<u128, MalformedId> {
 
 /// The value behind 26 characters, only in the spelling that [`encode`] gives.
 fn decode(digits: &str) -> Option<u128> {
-    let value = ulid::Ulid::from_string(digits).ok()?.0;
-    (encode(value) == digits).then_some(value)
+    let value = ulid::Ulid::from_string(digits).ok()?;
+    (value.array_to_str(&mut [0; ulid::ULID_LEN]) == digits).then_some(value.0)
 }
 
 fn encode(value: u128) -> String {
-    ulid::Ulid(value).to_string()
+    ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN]).to_owned()
+}
+
+/// The id as it is shown. Answers are full of ids, so this does without the machinery of formats.
+fn shown(prefix: &str, value: u128) -> String {
+    let mut digits = [0; ulid::ULID_LEN];
+    [prefix, "_", ulid::Ulid(value).array_to_str(&mut digits)].concat()
 }
 
 /// What an event or an audit row is about.
@@ -153,7 +159,7 @@ macro_rules! id_types {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, concat!($prefix, "_{}"), encode(self.0))
+                formatter.write_str(&shown($prefix, self.0))
             }
         }
 
@@ -173,7 +179,7 @@ macro_rules! id_types {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(&shown($prefix, self.0))
             }
         }
 

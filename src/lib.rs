@@ -28,7 +28,7 @@
 //! | [`backup`] | a copy of a SQLite database that is being served |
 //! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`] | what all operations share |
 //! | [`error`] | every refusal, with its status: one table |
-//! | [`db`] | connections, transactions, the two engines |
+//! | [`db`], [`group_commit`] | connections, transactions, the two engines; many effects in one transaction |
 //!
 //! # The way of a request
 //!
@@ -77,6 +77,7 @@ pub mod demo;
 pub mod docs;
 pub mod error;
 pub mod events;
+pub mod group_commit;
 pub mod health;
 pub mod html;
 pub mod http;

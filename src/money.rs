@@ -2,6 +2,7 @@
 //!
 //! Nothing here uses binary floating point. Money of two currencies never mixes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -36,30 +37,30 @@ impl Currency {
     /// Digits after the decimal point (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD.
     #[must_use]
     pub fn digits(self) -> u32 {
-        iso(self.as_str()).map_or(2, |(_, digits)| digits)
+        KNOWN.get(&self.0).copied().unwrap_or(2)
     }
 }
 
-fn iso(code: &str) -> Option<([u8; 3], u32)> {
-    let currency = iso_currency::Currency::from_code(code)?;
-    let digits = u32::from(currency.exponent()?);
-    Some((currency.code().as_bytes().try_into().ok()?, digits))
-}
+/// Every currency with a number of digits, by its code.
+static KNOWN: LazyLock<BTreeMap<[u8; 3], u32>> = LazyLock::new(|| {
+    let letters = || b'A'..=b'Z';
+    let codes = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])));
+    let digits = |code: [u8; 3]| iso_currency::Currency::from_code(std::str::from_utf8(&code).ok()?)?.exponent();
+    codes.filter_map(|code| Some((code, u32::from(digits(code)?)))).collect()
+});
 
-/// Every code that [`iso`] knows, as a pattern: the document names them all.
+/// Every known code, as a pattern: the document names them all.
 static CODES: LazyLock<String> = LazyLock::new(|| {
-    let letters = || 'A'..='Z';
-    let words =
-        letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| String::from_iter([a, b, c]))));
-    let known: Vec<String> = words.filter(|code| iso(code).is_some()).collect();
-    format!("^({})$", known.join("|"))
+    let codes: Vec<&str> = KNOWN.keys().filter_map(|code| std::str::from_utf8(code).ok()).collect();
+    format!("^({})$", codes.join("|"))
 });
 
 impl FromStr for Currency {
     type Err = String;
 
     fn from_str(code: &str) -> Result<Self, String> {
-        iso(code).map(|(letters, _)| Self(letters)).ok_or_else(|| "is not an ISO 4217 currency code".to_owned())
+        let known = <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| KNOWN.contains_key(letters));
+        known.map(Self).ok_or_else(|| "is not an ISO 4217 currency code".to_owned())
     }
 }
 

@@ -4,6 +4,7 @@ use actix_web::{HttpResponse, web};
 
 use crate::auth::token::TokenKeys;
 use crate::auth::{Authenticator, Principal};
+use crate::billing::ingest::Ingest;
 use crate::clock::Clock;
 use crate::config::{Settings, TrustedProxies};
 use crate::context::{Actor, Context};
@@ -28,6 +29,8 @@ pub struct AppState {
     pub authenticator: Authenticator,
     /// Seals and opens what is encrypted at rest.
     pub vault: Vault,
+    /// The way in for billing events.
+    pub billing: Ingest,
     /// Where referral links lead, and who follows them.
     pub clicks: Clicks,
     /// Under which address clients reach the server, without a slash at the end.
@@ -69,11 +72,13 @@ impl AppState {
         let tokens = TokenKeys::new(secrets.jwt.reveal().as_bytes(), previous);
         let authenticator = Authenticator::new(db.clone(), clock.clone(), tokens);
         let clicks = Clicks::start(db.clone())?;
+        let billing = Ingest::start(&db, &clock)?;
         Ok(Self {
             db,
             clock,
             authenticator,
             vault: Vault::of(secrets),
+            billing,
             clicks,
             public_url,
             limits: Limits::new(settings.rate_limit.into()),

@@ -160,6 +160,12 @@ pub struct Element {
 }
 
 impl Element {
+    /// Whether it changes a container's subscription, and with it what its manager has.
+    #[must_use]
+    pub const fn changes_a_subscription(&self) -> bool {
+        matches!(self.content, Ok((_, EventData::Subscription(_))))
+    }
+
     /// Reads one element. What cannot be made canonical, such as a number beyond IEEE 754, is no event in any case; its
     /// own text tells it from others.
     #[must_use]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::ingest::{self, BillingEvents};
+use super::ingest::BillingEvents;
 use super::payments::{self, Payment, PaymentFilter};
 use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, CommissionsRead, Operator, OperatorBilling};
@@ -54,7 +54,7 @@ async fn post_billing_events(
     let instance = request.path().to_owned();
     drop(request);
     let context = Context { now: app.clock.now(), actor: who.principal().actor(), request_id: batch.request_id };
-    ingest::ingest(&app.db, context, &instance, batch.input).await.map(web::Json)
+    app.billing.ingest(context, &instance, batch.input).await.map(web::Json)
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -1,4 +1,8 @@
-//! A batch of billing events: one transaction, applied in array order, each element with an outcome of its own.
+//! Batches of billing events: applied in array order, each element with an outcome of its own, each batch in one transaction.
+//! Batches that wait at the same time share one.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,10 +15,24 @@ use super::models::BillingEventRow;
 use super::world::World;
 use crate::audit;
 use crate::batch::{self, BatchResults, Outcome, Verdict, refuse_oversize};
+use crate::clock::{Clock, Timestamp};
 use crate::context::Context;
 use crate::db::{self, Conn, Db};
 use crate::error::{Code, Error, Problem, Result};
+use crate::group_commit::{GroupCommit, Rules};
 use crate::id::Resource;
+
+/// Events of one transaction, but for those of its last batch.
+const GROUP_MAX: usize = 500;
+
+/// A small part of what a transaction takes.
+const LINGER: Duration = Duration::from_micros(300);
+
+/// Batches that wait at most; more are turned away with 503.
+const QUEUE_MAX: usize = 1_024;
+
+/// How long a batch waits for a database that neither commits nor fails.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How often a batch is applied again because another server took the same ids meanwhile.
 const CONFLICT_ATTEMPTS: usize = 3;
@@ -28,45 +46,121 @@ pub struct BillingEvents {
     pub events: Vec<serde_json::Map<String, Value>>,
 }
 
-/// Applies a batch; what it answers as applied is durable.
-///
-/// # Errors
-/// 422 for more than 1000 elements; the database's own failure.
-pub async fn ingest(database: &Db, context: Context, instance: &str, batch: BillingEvents) -> Result<BatchResults> {
-    refuse_oversize("events", batch.events.len())?;
-    let values = batch.events.into_iter().map(Value::Object);
-    let elements = std::sync::Arc::new(values.map(Element::read).collect::<Vec<_>>());
-    let mut attempt = 0;
-    let verdicts = loop {
-        attempt += 1;
-        let (work, context) = (elements.clone(), context.clone());
-        match database.write(move |conn| apply_batch(conn, &context, &work)).await {
-            // Two servers took the same ids at once: what the other one wrote is visible to the next attempt.
-            Err(Error::Database(error)) if attempt < CONFLICT_ATTEMPTS && took_an_id(&error) => {}
-            done => break done?,
-        }
-    };
-    let ids = elements.iter().map(|element| element.id.clone());
-    Ok(batch::results(&context, instance, "events", ids.zip(verdicts)))
+/// A batch that somebody posted.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Who posted it, and in which request.
+    pub context: Context,
+    /// Its events.
+    pub elements: Arc<[Element]>,
 }
 
-/// Applies the elements of a batch in one transaction.
+impl Batch {
+    /// Whether its effects have audit rows of their own, which name one request: it gets a transaction of its own.
+    fn stands_alone(&self) -> bool {
+        self.elements.iter().any(Element::changes_a_subscription)
+    }
+}
+
+/// Takes batches in, those that wait together in one transaction.
+#[derive(Debug)]
+pub struct Ingest {
+    commits: GroupCommit<Batch, Vec<Verdict>>,
+}
+
+impl Ingest {
+    /// Starts the threads: on PostgreSQL one for each core, for what concerns different accounts.
+    ///
+    /// # Errors
+    /// A machine that has no thread to give.
+    pub fn start(db: &Db, clock: &Clock) -> Result<Self> {
+        let rules = Rules {
+            name: "billing events",
+            weigh: |batch: &Batch| batch.elements.len(),
+            group_weight: GROUP_MAX,
+            linger: LINGER,
+            queue_length: QUEUE_MAX,
+            deadline: DEADLINE,
+        };
+        let writer = || {
+            let (db, clock) = (db.clone(), clock.clone());
+            move |batches: Vec<Batch>| write(&db, &clock, &batches)
+        };
+        let writers = std::iter::repeat_with(writer).take(db.parallel_writes());
+        Ok(Self { commits: GroupCommit::start(rules, writers)? })
+    }
+
+    /// Applies a batch; what it answers as applied is durable.
+    ///
+    /// # Errors
+    /// 422 for more than 1000 elements; the database's own failure.
+    pub async fn ingest(&self, context: Context, instance: &str, batch: BillingEvents) -> Result<BatchResults> {
+        refuse_oversize("events", batch.events.len())?;
+        let values = batch.events.into_iter().map(Value::Object);
+        let elements: Arc<[Element]> = values.map(Element::read).collect();
+        let batch = Batch { context: context.clone(), elements: elements.clone() };
+        let verdicts = self.commits.submit(batch).await?;
+        let ids = elements.iter().map(|element| element.id.clone());
+        Ok(batch::results(&context, instance, "events", ids.zip(verdicts)))
+    }
+}
+
+/// Writes batches in their order, neighbours together. Where that fails, each is written by itself, so that none suffers
+/// from another.
+fn write(db: &Db, clock: &Clock, batches: &[Batch]) -> Vec<Result<Vec<Verdict>>> {
+    let mut answers = Vec::with_capacity(batches.len());
+    for group in batches.chunk_by(|one, next| !one.stands_alone() && !next.stands_alone()) {
+        match write_group(db, clock, group) {
+            Ok(verdicts) => answers.extend(verdicts.into_iter().map(Ok)),
+            Err(error) if group.len() == 1 => answers.push(Err(error)),
+            Err(error) => {
+                log::info!("{} batches together: {error}", group.len());
+                answers.extend(group.iter().map(|batch| {
+                    write_group(db, clock, std::slice::from_ref(batch))
+                        .map(|verdicts| verdicts.into_iter().flatten().collect())
+                }));
+            }
+        }
+    }
+    answers
+}
+
+fn write_group(db: &Db, clock: &Clock, group: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let (batches, clock) = (group.to_vec(), clock.clone());
+        match db.write_blocking(move |conn| apply_batches(conn, clock.now(), &batches)) {
+            // Two servers took the same ids at once: what the other one wrote is visible to the next attempt.
+            Err(Error::Database(error)) if attempt < CONFLICT_ATTEMPTS && took_an_id(&error) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Applies the elements of batches in one transaction; answers the verdicts on each batch.
 ///
 /// # Errors
 /// The database's own failure; refusals are verdicts.
-pub fn apply_batch(conn: &mut Conn, context: &Context, elements: &[Element]) -> Result<Vec<Verdict>> {
-    let mut world = World::load(conn, elements)?;
-    let mut verdicts = Vec::with_capacity(elements.len());
-    for element in elements {
-        verdicts.push(judge(&mut world, context, element)?);
+pub fn apply_batches(conn: &mut Conn, now: Timestamp, batches: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
+    let mut world = World::load(conn, batches.iter().flat_map(|batch| batch.elements.iter()))?;
+    let mut verdicts = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let context = Context { now, ..batch.context.clone() };
+        let judged =
+            batch.elements.iter().map(|element| judge(&mut world, &context, element)).collect::<Result<Vec<_>>>()?;
+        verdicts.push((context, judged));
     }
-    let applied = batch::applied(&verdicts);
-    if applied > 0 {
+    let effective: Vec<_> = verdicts.iter().filter(|(_, judged)| batch::applied(judged) > 0).collect();
+    if let Some((context, _)) = effective.first() {
         world.write(conn, context)?;
-        let batch = Resource { kind: "billingEvents", id: context.request_id.clone() };
-        audit::record(conn, context, None, "billingEvents.applied", batch, Some(json!({"applied": applied})))?;
     }
-    Ok(verdicts)
+    for (context, judged) in effective {
+        let resource = Resource { kind: "billingEvents", id: context.request_id.clone() };
+        let applied = json!({"applied": batch::applied(judged)});
+        audit::record(conn, context, None, "billingEvents.applied", resource, Some(applied))?;
+    }
+    Ok(verdicts.into_iter().map(|(_, judged)| judged).collect())
 }
 
 fn judge(world: &mut World, context: &Context, element: &Element) -> Result<Verdict> {

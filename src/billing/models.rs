@@ -107,7 +107,7 @@ impl PaymentRow {
 
 /// A refund as stored.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = refunds)]
+#[diesel(table_name = refunds, treat_none_as_default_value = false)]
 pub struct RefundRow {
     /// The billing system's id, unique for ever.
     pub external_id: String,

@@ -4,7 +4,7 @@
 mod load;
 mod write;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::models::{BillingEventRow, PaymentRow, RefundRow};
 use crate::accounts::AccountRow;
@@ -43,6 +43,7 @@ pub struct World {
     requests: HashMap<OperatorRequestId, OperatorRequestRow>,
     carried_out: Vec<(OperatorRequestRow, BTreeSet<AccountId>)>,
     switched_links: Vec<LinkRow>,
+    last_payments: BTreeMap<ContainerId, Timestamp>,
     unpaid_referrals: HashMap<AccountId, ReferralRow>,
     first_payments: Vec<ReferralRow>,
     /// Clients whose alerts may have changed.
@@ -138,6 +139,16 @@ impl World {
     pub fn note_paying(&mut self, client_id: AccountId, occurred_at: Timestamp) {
         if let Some(referral) = self.unpaid_referrals.remove(&client_id) {
             self.first_payments.push(ReferralRow { first_paid_at: Some(occurred_at), ..referral });
+        }
+    }
+
+    /// Notes when a container was paid for, where that is its newest payment. Of the container nothing else is written.
+    pub fn note_payment_of(&mut self, container_id: ContainerId, occurred_at: Timestamp) {
+        if let Some(tracked) = self.containers.get_mut(&container_id)
+            && tracked.row.last_payment_at.is_none_or(|last| last < occurred_at)
+        {
+            tracked.row.last_payment_at = Some(occurred_at);
+            self.last_payments.insert(container_id, occurred_at);
         }
     }
 

@@ -344,7 +344,7 @@ async fn get_commission(
     id: web::Path<LineId>,
 ) -> Result<web::Json<Commission>> {
     let manager_id = who.account_id()?;
-    app.db.read(move |conn| service::find(conn, manager_id, *id)).await.map(web::Json)
+    app.db.look_up(move |conn| service::find(conn, manager_id, *id)).await.map(web::Json)
 }
 
 /// Explain a commission.

@@ -135,7 +135,10 @@ impl FromStr for LineId {
 
 impl serde::Serialize for LineId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self {
+            Self::Commission(id) => id.serialize(serializer),
+            Self::Adjustment(id) => id.serialize(serializer),
+        }
     }
 }
 

@@ -114,29 +114,29 @@ pub struct PaymentReference {
 }
 
 impl SubAccountReference {
-    /// The client of a row, where it has one.
+    /// The client of a row, where it has one; takes the texts out of the row.
     #[must_use]
-    pub fn of(row: &CommissionRow) -> Option<Self> {
-        Some(Self { id: row.client_id?, email: row.client_email.clone()?, name: row.client_name.clone()? })
+    pub fn of(row: &mut CommissionRow) -> Option<Self> {
+        Some(Self { id: row.client_id?, email: row.client_email.take()?, name: row.client_name.take()? })
     }
 }
 
 impl ContainerReference {
-    /// The container of a row, where it has one.
+    /// The container of a row, where it has one; takes the texts out of the row.
     #[must_use]
-    pub fn of(row: &CommissionRow) -> Option<Self> {
-        let (name, plan) = (row.container_name.clone()?, row.plan.clone()?);
+    pub fn of(row: &mut CommissionRow) -> Option<Self> {
+        let (name, plan) = (row.container_name.take()?, row.plan.take()?);
         Some(Self { id: row.container_id?, name, product: row.product?, plan })
     }
 }
 
 impl PaymentReference {
-    /// The payment of a row, where it has one.
+    /// The payment of a row, where it has one; takes the texts out of the row.
     #[must_use]
-    pub fn of(row: &CommissionRow) -> Option<Self> {
+    pub fn of(row: &mut CommissionRow) -> Option<Self> {
         Some(Self {
             id: row.payment_id?,
-            external_id: row.payment_external_id.clone()?,
+            external_id: row.payment_external_id.take()?,
             amount: row.money(row.payment_amount_minor?),
             occurred_at: row.payment_occurred_at?,
             billing_period: row.billing_period?,
@@ -144,16 +144,16 @@ impl PaymentReference {
     }
 }
 
-impl From<&CommissionRow> for Commission {
-    fn from(row: &CommissionRow) -> Self {
+impl From<CommissionRow> for Commission {
+    fn from(mut row: CommissionRow) -> Self {
         Self {
             id: row.id,
             kind: row.kind,
             status: row.status,
-            reason: row.reason.clone(),
-            sub_account: SubAccountReference::of(row),
-            container: ContainerReference::of(row),
-            payment: PaymentReference::of(row),
+            reason: row.reason.take(),
+            sub_account: SubAccountReference::of(&mut row),
+            container: ContainerReference::of(&mut row),
+            payment: PaymentReference::of(&mut row),
             base: row.base_minor.map(|minor| row.money(minor)),
             rate_percent: row.rate_bps.map(Rate::from_bps),
             amount: row.money(row.amount_minor),

@@ -7,7 +7,7 @@ use super::resource::Commission;
 use crate::clock::Timestamp;
 use crate::containers::Product;
 use crate::db::schema::commissions;
-use crate::db::{Conn, narrow};
+use crate::db::{Conn, narrow, with_conn};
 use crate::error::{OrNotFound, Result};
 use crate::id::{AccountId, ContainerId, PayoutId};
 use crate::money::Currency;
@@ -52,37 +52,39 @@ pub fn list(
     after: Option<LineId>,
     limit: i64,
 ) -> Result<Vec<Commission>> {
-    let mut query = commissions::table
-        .filter(commissions::account_id.eq(manager_id))
-        .order(commissions::id.desc())
-        .limit(limit)
-        .select(CommissionRow::as_select())
-        .into_boxed();
-    if let Some(after) = after {
-        query = query.filter(commissions::id.lt(after));
-    }
-    narrow!(query, commissions::status, &filter.statuses);
-    narrow!(query, commissions::kind, &filter.kinds);
-    narrow!(query, commissions::client_id, &filter.clients);
-    narrow!(query, commissions::container_id, &filter.containers);
-    narrow!(query, commissions::product, &filter.products);
-    narrow!(query, commissions::plan, &filter.plans);
-    narrow!(query, commissions::currency, &filter.currencies);
-    narrow!(query, commissions::payout_id, &filter.payouts);
-    if let Some(time) = filter.created_after {
-        query = query.filter(commissions::created_at.ge(time));
-    }
-    if let Some(time) = filter.created_before {
-        query = query.filter(commissions::created_at.lt(time));
-    }
-    if let Some(time) = filter.occurred_after {
-        query = query.filter(commissions::payment_occurred_at.ge(time));
-    }
-    if let Some(time) = filter.occurred_before {
-        query = query.filter(commissions::payment_occurred_at.lt(time));
-    }
-    let rows: Vec<CommissionRow> = query.load(conn)?;
-    Ok(rows.iter().map(Commission::from).collect())
+    let rows: Vec<CommissionRow> = with_conn!(conn, c => {
+        let mut query = commissions::table
+            .filter(commissions::account_id.eq(manager_id))
+            .order(commissions::id.desc())
+            .limit(limit)
+            .select(CommissionRow::as_select())
+            .into_boxed();
+        if let Some(after) = after {
+            query = query.filter(commissions::id.lt(after));
+        }
+        narrow!(query, commissions::status, &filter.statuses);
+        narrow!(query, commissions::kind, &filter.kinds);
+        narrow!(query, commissions::client_id, &filter.clients);
+        narrow!(query, commissions::container_id, &filter.containers);
+        narrow!(query, commissions::product, &filter.products);
+        narrow!(query, commissions::plan, &filter.plans);
+        narrow!(query, commissions::currency, &filter.currencies);
+        narrow!(query, commissions::payout_id, &filter.payouts);
+        if let Some(time) = filter.created_after {
+            query = query.filter(commissions::created_at.ge(time));
+        }
+        if let Some(time) = filter.created_before {
+            query = query.filter(commissions::created_at.lt(time));
+        }
+        if let Some(time) = filter.occurred_after {
+            query = query.filter(commissions::payment_occurred_at.ge(time));
+        }
+        if let Some(time) = filter.occurred_before {
+            query = query.filter(commissions::payment_occurred_at.lt(time));
+        }
+        query.load(c)
+    })?;
+    Ok(rows.into_iter().map(Commission::from).collect())
 }
 
 /// One of the manager's commissions or adjustments.
@@ -90,7 +92,7 @@ pub fn list(
 /// # Errors
 /// 404 for a missing one and for somebody else's.
 pub fn find(conn: &mut Conn, manager_id: AccountId, id: LineId) -> Result<Commission> {
-    find_row(conn, manager_id, id).map(|row| Commission::from(&row))
+    find_row(conn, manager_id, id).map(Commission::from)
 }
 
 /// [`find`] as stored.
@@ -98,5 +100,9 @@ pub fn find(conn: &mut Conn, manager_id: AccountId, id: LineId) -> Result<Commis
 /// # Errors
 /// 404 for a missing one and for somebody else's.
 pub fn find_row(conn: &mut Conn, manager_id: AccountId, id: LineId) -> Result<CommissionRow> {
-    commissions::table.find((manager_id, id)).select(CommissionRow::as_select()).get_result(conn).or_not_found()
+    with_conn!(conn, c => commissions::table
+        .find((manager_id, id))
+        .select(CommissionRow::as_select())
+        .get_result(c))
+    .or_not_found()
 }

@@ -34,42 +34,73 @@ macro_rules! text_column {
             }
         }
 
-        $crate::db::text_column!(@read $name, diesel::pg::Pg, $read);
-        $crate::db::text_column!(@read $name, diesel::sqlite::Sqlite, $read);
-    };
-    (@read $name:ident, $backend:ty, $read:expr) => {
-        impl diesel::deserialize::FromSql<diesel::sql_types::Text, $backend> for $name {
+        impl diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::pg::Pg> for $name {
+            fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+                let text = std::str::from_utf8(bytes.as_bytes())?;
+                $read(text).ok_or_else(|| format!("{text:?} is no {}", stringify!($name)).into())
+            }
+        }
+
+        impl diesel::deserialize::FromSql<diesel::sql_types::Text, diesel::sqlite::Sqlite> for $name {
             fn from_sql(
-                bytes: <$backend as diesel::backend::Backend>::RawValue<'_>,
+                mut bytes: <diesel::sqlite::Sqlite as diesel::backend::Backend>::RawValue<'_>,
             ) -> diesel::deserialize::Result<Self> {
-                let text = <String as diesel::deserialize::FromSql<diesel::sql_types::Text, $backend>>::from_sql(bytes)?;
-                $read(text.as_str()).ok_or_else(|| format!("{text:?} is no {}", stringify!($name)).into())
+                let text = bytes.read_text();
+                $read(text).ok_or_else(|| format!("{text:?} is no {}", stringify!($name)).into())
             }
         }
     };
 }
 pub(crate) use text_column;
 
+/// Reads a moment as SQLite keeps it, `2026-01-31 12:00:00.123456` with any number of decimals: rows have several, and trying
+/// format after format takes longer than all else about a row. None for any other form.
+pub(crate) fn stored_moment(text: &str) -> Option<chrono::NaiveDateTime> {
+    let marks = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    let is_mark = |(place, mark): (usize, u8)| text.as_bytes().get(place) == Some(&mark);
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    if whole.len() != 19 || fraction.len() > 9 || !marks.into_iter().all(is_mark) {
+        return None;
+    }
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let part = |range: std::ops::Range<usize>| whole.get(range).and_then(number);
+    let nanos = number(fraction)? * 10_u32.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let date = chrono::NaiveDate::from_ymd_opt(i32::try_from(part(0..4)?).ok()?, part(5..7)?, part(8..10)?)?;
+    date.and_hms_nano_opt(part(11..13)?, part(14..16)?, part(17..19)?, nanos)
+}
+
 /// Stores a type that wraps a `NaiveDateTime` as TIMESTAMP.
 macro_rules! timestamp_column {
     ($name:ident) => {
         $crate::db::column!($name, diesel::sql_types::Timestamp);
-        $crate::db::timestamp_column!(@backend $name, diesel::pg::Pg);
-        $crate::db::timestamp_column!(@backend $name, diesel::sqlite::Sqlite);
-    };
-    (@backend $name:ident, $backend:ty) => {
-        impl diesel::serialize::ToSql<diesel::sql_types::Timestamp, $backend> for $name {
-            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, $backend>) -> diesel::serialize::Result {
-                diesel::serialize::ToSql::<diesel::sql_types::Timestamp, $backend>::to_sql(&self.0, out)
+        $crate::db::timestamp_column!(@write $name, diesel::pg::Pg);
+        $crate::db::timestamp_column!(@write $name, diesel::sqlite::Sqlite);
+
+        impl diesel::deserialize::FromSql<diesel::sql_types::Timestamp, diesel::pg::Pg> for $name {
+            fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
+                <chrono::NaiveDateTime as diesel::deserialize::FromSql<diesel::sql_types::Timestamp, diesel::pg::Pg>>::from_sql(bytes)
+                    .map(Self)
             }
         }
 
-        impl diesel::deserialize::FromSql<diesel::sql_types::Timestamp, $backend> for $name {
+        impl diesel::deserialize::FromSql<diesel::sql_types::Timestamp, diesel::sqlite::Sqlite> for $name {
             fn from_sql(
-                bytes: <$backend as diesel::backend::Backend>::RawValue<'_>,
+                mut bytes: <diesel::sqlite::Sqlite as diesel::backend::Backend>::RawValue<'_>,
             ) -> diesel::deserialize::Result<Self> {
-                <chrono::NaiveDateTime as diesel::deserialize::FromSql<diesel::sql_types::Timestamp, $backend>>::from_sql(bytes)
-                    .map(Self)
+                match $crate::db::stored_moment(bytes.read_text()) {
+                    Some(moment) => Ok(Self(moment)),
+                    None => {
+                        <chrono::NaiveDateTime as diesel::deserialize::FromSql<diesel::sql_types::Timestamp, diesel::sqlite::Sqlite>>::from_sql(bytes)
+                            .map(Self)
+                    }
+                }
+            }
+        }
+    };
+    (@write $name:ident, $backend:ty) => {
+        impl diesel::serialize::ToSql<diesel::sql_types::Timestamp, $backend> for $name {
+            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, $backend>) -> diesel::serialize::Result {
+                diesel::serialize::ToSql::<diesel::sql_types::Timestamp, $backend>::to_sql(&self.0, out)
             }
         }
     };
@@ -99,3 +130,26 @@ macro_rules! column {
     };
 }
 pub(crate) use column;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_stored_moment_is_read_as_it_was_written(micros in 0_i64..253_402_300_799_000_000) {
+            let moment = chrono::DateTime::from_timestamp_micros(micros).unwrap().naive_utc();
+            prop_assert_eq!(stored_moment(&moment.format("%F %T%.f").to_string()), Some(moment));
+        }
+
+        #[test]
+        fn any_other_text_is_no_stored_moment(text in "[0-9 :.+-]{0,30}") {
+            let expected = chrono::NaiveDateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S%.f").ok();
+            if let Some(moment) = stored_moment(&text) {
+                prop_assert_eq!(Some(moment), expected);
+            }
+        }
+    }
+}

@@ -1,18 +1,26 @@
 //! Inserting rows, many with one statement. Owns no tables.
 
-/// Inserts `rows` into a table, at most `$at_once` with one statement: engines bound how many values that may have.
+/// Inserts `rows` into a table.
 ///
-/// One row and two, which is what most requests bring, are statements of their own: a connection keeps these prepared, while
-/// one for any number of rows is planned anew each time.
+/// On SQLite each row is a statement, which stays prepared and calls nobody over a network. PostgreSQL gets one row and two, which
+/// is what most requests bring, by statements that stay prepared, and more of them by COPY, which plans nothing.
 macro_rules! insert_rows {
-    ($conn:expr, $table:expr, $rows:expr, $at_once:expr) => {{
-        for chunk in $rows.chunks($at_once) {
-            if let Ok(one) = <&[_; 1]>::try_from(chunk) {
-                $crate::db::with_conn!($conn, c => ::diesel::insert_into($table).values(one).execute(c))?;
-            } else if let Ok(two) = <&[_; 2]>::try_from(chunk) {
-                $crate::db::with_conn!($conn, c => ::diesel::insert_into($table).values(two).execute(c))?;
-            } else {
-                $crate::db::with_conn!($conn, c => ::diesel::insert_into($table).values(chunk).execute(c))?;
+    ($conn:expr, $table:expr, $rows:expr) => {{
+        let rows = &$rows[..];
+        match $conn {
+            $crate::db::Conn::Postgres(conn) => {
+                if let Ok(one) = <&[_; 1]>::try_from(rows) {
+                    ::diesel::insert_into($table).values(one).execute(conn)?;
+                } else if let Ok(two) = <&[_; 2]>::try_from(rows) {
+                    ::diesel::insert_into($table).values(two).execute(conn)?;
+                } else if !rows.is_empty() {
+                    ::diesel::ExecuteCopyFromDsl::execute(::diesel::copy_from($table).from_insertable(rows), conn)?;
+                }
+            }
+            $crate::db::Conn::Sqlite(conn) => {
+                for row in rows {
+                    ::diesel::insert_into($table).values(row).execute(conn)?;
+                }
             }
         }
     }};

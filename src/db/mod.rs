@@ -1,7 +1,7 @@
 //! The database: connections, transactions, and the difference between the engines. Nothing outside knows the pool.
 //!
-//! `read` is one connection without a transaction, `snapshot` several reads that agree, `write` one transaction. Each has
-//! a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes run on one thread.
+//! `read` is one connection without a transaction, `look_up` one row by its key, `snapshot` several reads that agree, `write` one
+//! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes run on one thread.
 
 mod columns;
 mod conn;
@@ -9,6 +9,7 @@ mod connection;
 mod day;
 mod failure;
 mod insert;
+mod kept;
 pub mod migrate;
 mod narrow;
 pub mod schema;
@@ -23,12 +24,13 @@ use std::time::Duration;
 
 use actix_web::web;
 
-pub(crate) use columns::{column, text_column, timestamp_column};
+pub(crate) use columns::{column, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
 pub use day::utc_day;
 pub use failure::{is_lock_timeout, is_unique_violation};
 pub(crate) use insert::insert_rows;
+pub use kept::KeepPrepared;
 pub(crate) use narrow::narrow;
 pub use search::{containing, search_text};
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
@@ -134,6 +136,22 @@ impl Db {
         within(READ_DEADLINE, aside(move || db.read_blocking(work))).await
     }
 
+    /// [`Db::read`] of a row by its key. On SQLite, whose readers wait for nobody, that takes less than to hand the work to
+    /// another thread, so it is done where it is asked for, as long as a connection is free.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn look_up<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    {
+        match self.inner.writer.as_ref().and_then(|_| self.inner.pool.try_get()) {
+            Some(mut conn) => transaction::guarded(&mut conn, work).map_err(failure::settle),
+            None => self.read(work).await,
+        }
+    }
+
     /// Several reads that must agree: one snapshot.
     ///
     /// # Errors
@@ -200,6 +218,13 @@ impl Db {
             sender.send(result).ok();
         })?;
         receiver.recv().map_err(Error::internal)?.map_err(failure::settle)
+    }
+
+    /// How many transactions that change something make sense at once: one on SQLite, else half of the pool.
+    #[must_use]
+    pub fn parallel_writes(&self) -> usize {
+        let connections = usize::try_from(self.inner.pool.max_size()).unwrap_or(1);
+        if self.inner.writer.is_some() { 1 } else { (connections / 2).max(1) }
     }
 
     /// Makes sure that SQLite's file is where it was: one may move it away under open connections, which go on.

@@ -42,11 +42,20 @@ pub(super) fn write<T>(conn: &mut Conn, work: impl Fn(&mut Conn) -> Result<T>) -
 /// Runs `work` in a savepoint of the running transaction. The outer error is the transaction's: it cannot go on.
 pub(super) fn savepoint<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<Result<T>> {
     Manager::begin_transaction(conn)?;
+    conclude_at(conn, 1, work)
+}
+
+/// Runs `work` in the running transaction and ends that. The outer error says that it could not be ended.
+pub(super) fn conclude<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<Result<T>> {
+    conclude_at(conn, 0, work)
+}
+
+fn conclude_at<T>(conn: &mut Conn, depth: u32, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<Result<T>> {
     let result = guarded(conn, work);
     if result.is_ok() {
         Manager::commit_transaction(conn)?;
     } else {
-        roll_back(conn, 1)?;
+        roll_back(conn, depth)?;
     }
     Ok(result)
 }

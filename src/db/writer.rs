@@ -1,7 +1,8 @@
 //! SQLite's one writer: a thread on which all writes follow each other, many in one COMMIT.
 //!
-//! Each job runs in a savepoint of its own, so that a refusal or a panic undoes that job alone. Nobody is answered before
-//! the COMMIT, whose one `fsync` the whole batch shares.
+//! Each job runs in a savepoint of its own, so that a refusal or a panic undoes that job alone; one that has the COMMIT for
+//! itself needs none, for which SQLite would keep each page as it was before. Nobody is answered before the COMMIT, whose one
+//! `fsync` the whole batch shares.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -72,8 +73,9 @@ fn stopped() -> Error {
 
 /// A unit of work whose result type is forgotten.
 trait Job: Send {
-    /// Runs it in a savepoint and keeps its result. An error is the whole transaction's.
-    fn run(&mut self, conn: &mut Conn) -> Result<()>;
+    /// Runs it in the running transaction, which it has for itself or not, and keeps its result. An error is the whole
+    /// transaction's.
+    fn run(&mut self, conn: &mut Conn, is_alone: bool) -> Result<()>;
     /// Tells its caller the result, or why nothing of the batch was committed.
     fn answer(self: Box<Self>, failure: Option<&Error>);
 }
@@ -90,10 +92,10 @@ where
     F: FnOnce(&mut Conn) -> Result<T> + Send,
     A: FnOnce(Result<T>) + Send,
 {
-    fn run(&mut self, conn: &mut Conn) -> Result<()> {
-        if let Some(work) = self.work.take() {
-            self.result = Some(transaction::savepoint(conn, work)?);
-        }
+    fn run(&mut self, conn: &mut Conn, is_alone: bool) -> Result<()> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        let result = if is_alone { transaction::conclude(conn, work) } else { transaction::savepoint(conn, work) };
+        self.result = Some(result?);
         Ok(())
     }
 
@@ -143,8 +145,11 @@ impl Writing {
             }
         };
         begin(conn, "BEGIN", "BEGIN IMMEDIATE")?;
+        if let [only] = batch {
+            return only.run(conn, true);
+        }
         for job in batch {
-            job.run(conn)?;
+            job.run(conn, false)?;
         }
         <Conn as Connection>::TransactionManager::commit_transaction(conn)?;
         Ok(())

@@ -11,7 +11,7 @@ use super::story::{self, Client, Container, DAYS, MANAGERS};
 use crate::accounts::service::NewAccount;
 use crate::batch::{Outcome, Verdict};
 use crate::billing::Element;
-use crate::billing::ingest::apply_batch;
+use crate::billing::ingest::{Batch, apply_batches};
 use crate::clock::Timestamp;
 use crate::commissions::maturity;
 use crate::containers::{CreateContainer, reports};
@@ -209,10 +209,11 @@ impl Scene<'_> {
         if events.is_empty() {
             return Ok(());
         }
-        let elements = std::sync::Arc::new(events.into_iter().map(Element::read).collect::<Vec<_>>());
-        let context = Context { request_id: format!("demo-{day}"), ..Context::system(self.at(day, 12)) };
-        let work = move |conn: &mut _| apply_batch(conn, &context, &elements);
-        expect_applied(&self.db.write_blocking(work)?)
+        let now = self.at(day, 12);
+        let context = Context { request_id: format!("demo-{day}"), ..Context::system(now) };
+        let batch = [Batch { context, elements: events.into_iter().map(Element::read).collect() }];
+        let verdicts = self.db.write_blocking(move |conn| apply_batches(conn, now, &batch))?;
+        expect_applied(verdicts.iter().flatten())
     }
 
     fn subscription(&self, day: i64, id: ContainerId, container: &Container, status: &str) -> Value {
@@ -305,8 +306,8 @@ impl Scene<'_> {
     }
 }
 
-fn expect_applied(verdicts: &[Verdict]) -> Result<()> {
-    match verdicts.iter().find(|verdict| verdict.outcome != Outcome::Applied) {
+fn expect_applied<'a>(verdicts: impl IntoIterator<Item = &'a Verdict>) -> Result<()> {
+    match verdicts.into_iter().find(|verdict| verdict.outcome != Outcome::Applied) {
         Some(verdict) => Err(Error::internal(format!("the demonstration's event was not applied: {verdict:?}"))),
         None => Ok(()),
     }

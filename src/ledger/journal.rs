@@ -12,13 +12,10 @@ use super::months::{self, MonthRow};
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::db::schema::{ledger_balances, ledger_entries};
-use crate::db::{Conn, insert_rows, with_conn};
+use crate::db::{Conn, KeepPrepared, insert_rows, with_conn};
 use crate::error::{Error, Result};
 use crate::id::{AccountId, EntryId, PayoutId, PostingId};
 use crate::money::{Currency, Money};
-
-/// Rows of one insert statement: below the engines' limits on bound values.
-const ROWS_PER_INSERT: usize = 1_000;
 
 crate::text_enum! {
     /// Where a partner's money is.
@@ -242,7 +239,7 @@ impl Journal {
     /// # Errors
     /// The database's own failure.
     pub fn write(self, conn: &mut Conn) -> Result<()> {
-        insert_rows!(conn, ledger_entries::table, self.entries, ROWS_PER_INSERT);
+        insert_rows!(conn, ledger_entries::table, self.entries);
         let mut touched: Vec<_> = self.entries.iter().map(|entry| (entry.account_id, entry.currency)).collect();
         touched.sort_unstable();
         touched.dedup();
@@ -252,6 +249,7 @@ impl Journal {
                 .on_conflict((ledger_balances::account_id, ledger_balances::currency))
                 .do_update()
                 .set(balances)
+                .kept()
                 .execute(c))?;
         }
         for ((account_id, currency, month), row) in &self.months {

@@ -10,7 +10,7 @@ use diesel::upsert::excluded;
 use super::journal::{EntryKind, Posting};
 use crate::clock::Timestamp;
 use crate::db::schema::ledger_months;
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, KeepPrepared, with_conn};
 use crate::error::Result;
 use crate::id::AccountId;
 use crate::money::Currency;
@@ -95,6 +95,7 @@ pub fn add(conn: &mut Conn, row: &MonthRow) -> Result<()> {
             adjusted_minor.eq(adjusted_minor + excluded(adjusted_minor)),
             paid_minor.eq(paid_minor + excluded(paid_minor)),
         ))
+        .kept()
         .execute(c))?;
     Ok(())
 }

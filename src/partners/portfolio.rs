@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
 use crate::context::Context;
 use crate::db::schema::{container_counts, manager_values, paid_container_groups};
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, KeepPrepared, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::{self, Currency, Money, Rate};
@@ -346,6 +346,7 @@ fn write_values(conn: &mut Conn, account_id: AccountId, values: &BTreeMap<Curren
             .on_conflict((manager_values::account_id, manager_values::currency))
             .do_update()
             .set(&row)
+            .kept()
             .execute(c))?;
     }
     Ok(())
@@ -356,7 +357,7 @@ fn change_count(conn: &mut Conn, row: CountRow) -> Result<()> {
     let by = row.containers;
     let key =
         table.filter(account_id.eq(row.account_id)).filter(product.eq(row.product)).filter(plan.eq(row.plan.clone()));
-    if diesel::update(key).set(containers.eq(containers + by)).execute(conn)? == 0 {
+    if diesel::update(key).set(containers.eq(containers + by)).kept().execute(conn)? == 0 {
         diesel::insert_into(table).values(row).execute(conn)?;
     }
     Ok(())
@@ -371,7 +372,7 @@ fn change_group(conn: &mut Conn, row: GroupRow) -> Result<()> {
         .filter(product.eq(row.product))
         .filter(billing_period.eq(row.billing_period))
         .filter(price_minor.eq(row.price_minor));
-    if diesel::update(key).set(containers.eq(containers + by)).execute(conn)? == 0 {
+    if diesel::update(key).set(containers.eq(containers + by)).kept().execute(conn)? == 0 {
         diesel::insert_into(table).values(row).execute(conn)?;
     }
     Ok(())

@@ -118,7 +118,7 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     });
     audit::record(conn, context, Some(account_id), "adjustment.created", row.id, Some(details))?;
     events::record(conn, context, account_id, EventType::CommissionAdjusted, row.id)?;
-    Ok(Commission::from(&row))
+    Ok(Commission::from(row))
 }
 
 fn payout_goes_with_its_reason(input: &CreateAdjustment) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::money::{Currency, Money};
 
 /// A line as stored.
 #[derive(Debug, Clone, Copy, Queryable, Selectable, Insertable)]
-#[diesel(table_name = payout_lines)]
+#[diesel(table_name = payout_lines, treat_none_as_default_value = false)]
 pub struct LineRow {
     /// The partner.
     pub account_id: AccountId,
@@ -93,15 +93,15 @@ pub fn list(conn: &mut Conn, payout: &PayoutRow, page: &Page) -> Result<Vec<Payo
         query = query.filter(payout_lines::line_id.lt(after));
     }
     let rows: Vec<(i64, CommissionRow)> = query.load(conn)?;
-    let line = |(amount_minor, row): (i64, CommissionRow)| PayoutLine {
+    let line = |(amount_minor, mut row): (i64, CommissionRow)| PayoutLine {
         id: row.id,
         kind: row.kind,
         commission_id: match row.kind {
             LineKind::Commission => Some(row.id),
             LineKind::Adjustment => row.adjusts,
         },
-        sub_account: SubAccountReference::of(&row),
-        container: ContainerReference::of(&row),
+        sub_account: SubAccountReference::of(&mut row),
+        container: ContainerReference::of(&mut row),
         amount: row.money(amount_minor),
     };
     Ok(rows.into_iter().map(line).collect())

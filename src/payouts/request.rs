@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::commissions::{CommissionStatus, LineId, maturity};
 use crate::context::Context;
 use crate::db::schema::{commissions, payout_lines, payout_numbers, payouts};
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, insert_rows, with_conn};
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, PayoutId};
@@ -21,9 +21,6 @@ use crate::ledger::{self, EntryKind, Journal, LedgerAccount};
 use crate::money::{Currency, Money};
 use crate::payout_methods::{self, PayoutMethodRow};
 use crate::program::{self, ProgramConfig};
-
-/// Rows of one insert statement: far below the engines' limits on bound values (4 each).
-const ROWS_PER_INSERT: usize = 1_000;
 
 /// What a request of one currency would find.
 #[derive(Debug, Clone)]
@@ -176,9 +173,7 @@ fn take(
         created_at: now,
     };
     diesel::insert_into(payouts::table).values(payout.clone()).execute(conn)?;
-    for rows in lines.chunks(ROWS_PER_INSERT) {
-        with_conn!(conn, c => diesel::insert_into(payout_lines::table).values(rows).execute(c))?;
-    }
+    insert_rows!(conn, payout_lines::table, lines);
     claim_rows(conn, &payout)?;
     let mut journal = Journal::open(conn, &[account_id])?;
     for line in &lines {

@@ -47,11 +47,7 @@ pub fn apply(
         world.note_paying(owner_id, occurred_at);
     }
     world.payments.insert(row.external_id.clone(), Tracked::new(row));
-    if let Some(tracked) = world.containers.get_mut(&container.id)
-        && tracked.row.last_payment_at.is_none_or(|last| last < occurred_at)
-    {
-        tracked.change().last_payment_at = Some(occurred_at);
-    }
+    world.note_payment_of(container.id, occurred_at);
     Ok(commission_id)
 }
 

@@ -35,7 +35,7 @@ struct Named {
 }
 
 impl Named {
-    fn of(elements: &[Element]) -> Self {
+    fn of<'a>(elements: impl IntoIterator<Item = &'a Element>) -> Self {
         let mut named = Self::default();
         for element in elements {
             named.event_ids.extend(element.id.clone());
@@ -65,7 +65,7 @@ impl World {
     ///
     /// # Errors
     /// The database's own failure; 503 where owners and managers change faster than they can be locked.
-    pub fn load(conn: &mut Conn, elements: &[Element]) -> Result<Self> {
+    pub fn load<'a>(conn: &mut Conn, elements: impl IntoIterator<Item = &'a Element>) -> Result<Self> {
         let named = Named::of(elements);
         let locked = accounts::lock_concerned(conn, |conn| concerned_accounts(conn, &named))?;
         Self::load_locked(conn, &named, locked)
@@ -116,6 +116,7 @@ impl World {
             requests,
             carried_out: Vec::new(),
             switched_links: Vec::new(),
+            last_payments: BTreeMap::new(),
             unpaid_referrals: attribution::unpaid(conn, &clients)?,
             first_payments: Vec::new(),
             known_events: known_events.into_iter().map(|row| (row.id.clone(), row)).collect(),

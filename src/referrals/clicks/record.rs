@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::clock::{Clock, Timestamp};
 use crate::db::schema::{clicks, link_visitors};
-use crate::db::{Conn, Db, with_conn};
+use crate::db::{Conn, Db, insert_rows, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, ClickId, ReferralLinkId};
 use crate::program;
@@ -54,7 +54,7 @@ struct VisitorRow {
 /// # Errors
 /// The database's failure.
 pub fn record(conn: &mut Conn, rows: &[ClickRow]) -> Result<()> {
-    with_conn!(conn, c => diesel::insert_into(clicks::table).values(rows).execute(c))?;
+    insert_rows!(conn, clicks::table, rows);
     let visitor = |row: &ClickRow| VisitorRow {
         account_id: row.account_id,
         link_id: row.link_id,

@@ -63,6 +63,11 @@ fn by_id(rows: Vec<Value>) -> BTreeMap<String, Value> {
 
 /// Learns the ids of adjustments that refunds made: the newest ones of their manager, in the order in which they were made.
 async fn name_adjustments(play: &mut Play<'_>) {
+    // What a blocked manager hides is named when it can be seen again.
+    let can_be_seen = |row: &usize| !play.world.managers[play.world.rows[*row].manager].blocked;
+    let seen: Vec<usize> = play.hidden_rows.iter().copied().filter(can_be_seen).collect();
+    play.hidden_rows.retain(|row| !seen.contains(row));
+    play.world.touched_rows.extend(seen);
     let unnamed = play.world.touched_rows.iter().filter(|row| play.world.rows[**row].id.is_empty());
     let managers: BTreeSet<usize> = unnamed.map(|row| play.world.rows[*row].manager).collect();
     for manager in managers {
@@ -79,14 +84,9 @@ async fn name_adjustments(play: &mut Play<'_>) {
             id.clone_into(&mut row.id);
         }
     }
-    // What a blocked manager hides is named when it can be seen again.
     let is_hidden = |row: &usize| play.world.rows[*row].id.is_empty();
     let hidden: Vec<usize> = play.world.touched_rows.iter().copied().filter(is_hidden).collect();
     play.hidden_rows.extend(hidden);
-    let unblocked = |row: &usize| !play.world.managers[play.world.rows[*row].manager].blocked;
-    let seen: Vec<usize> = play.hidden_rows.iter().copied().filter(unblocked).collect();
-    play.hidden_rows.retain(|row| !seen.contains(row));
-    play.world.touched_rows.extend(seen.iter().copied().filter(|row| play.world.rows[*row].id.is_empty()));
 }
 
 async fn balances_agree(world: &World, manager: usize) {

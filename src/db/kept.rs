@@ -1,0 +1,48 @@
+//! Statements that a connection keeps prepared although diesel plans them anew each time. Owns no SQL.
+
+use diesel::backend::Backend;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+
+/// A statement that is kept prepared under its text. Diesel does not know whether the text of an update or upsert is always
+/// the same; where it is, each connection plans it once.
+///
+/// Only for statements of few texts: each one stays in the memory of every connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<S>(S);
+
+/// [`Kept`] as a method of statements.
+pub trait KeepPrepared: Sized {
+    /// The same statement, kept prepared.
+    fn kept(self) -> Kept<Self> {
+        Kept(self)
+    }
+}
+
+impl<S> KeepPrepared for S {}
+
+impl<S, DB> QueryFragment<DB> for Kept<S>
+where
+    DB: Backend,
+    S: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _backend: &DB) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<S> QueryId for Kept<S> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S: diesel::query_builder::Query> diesel::query_builder::Query for Kept<S> {
+    type SqlType = S::SqlType;
+}
+
+impl<S, C> RunQueryDsl<C> for Kept<S> {}
