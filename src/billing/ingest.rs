@@ -106,12 +106,16 @@ impl Ingest {
 }
 
 /// Writes batches in their order, neighbours together. Where that fails, each is written by itself, so that none suffers
-/// from another.
+/// from another; but a database that is away would let each wait for it in turn, so that all learn it at once.
 fn write(db: &Db, clock: &Clock, batches: &[Batch]) -> Vec<Result<Vec<Verdict>>> {
     let mut answers = Vec::with_capacity(batches.len());
     for group in batches.chunk_by(|one, next| !one.stands_alone() && !next.stands_alone()) {
         match write_group(db, clock, group) {
             Ok(verdicts) => answers.extend(verdicts.into_iter().map(Ok)),
+            Err(Error::Unavailable(reason)) => {
+                answers.resize_with(batches.len(), || Err(Error::Unavailable(reason.clone())));
+                break;
+            }
             Err(error) if group.len() == 1 => answers.push(Err(error)),
             Err(error) => {
                 log::info!("{} batches together: {error}", group.len());
