@@ -1,9 +1,14 @@
 //! Commissions whose review time is over become ready to payout. Safe with several servers: each row changes once, under
 //! its partner's account lock.
 
-use diesel::prelude::*;
+use std::collections::BTreeMap;
 
-use super::models::{CommissionRow, CommissionStatus};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::models::{CommissionRow, CommissionStatus, LineId};
 use crate::accounts;
 use crate::clock::Timestamp;
 use crate::db::schema::commissions;
@@ -21,31 +26,18 @@ const ROWS_PER_TRANSACTION: i64 = 1_000;
 /// # Errors
 /// The database's own failure.
 pub fn mature_due(db: &Db, now: Timestamp) -> Result<usize> {
+    let mut due: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
+    for (account_id, id) in db.read_blocking(|conn| Ok(due_at(now).limit(ROWS_PER_TRANSACTION).load(conn)?))? {
+        due.entry(account_id).or_default().push(id);
+    }
     let mut matured = 0;
-    for account_id in db.read_blocking(|conn| due_accounts(conn, now))? {
-        matured += db.write_blocking(move |conn| mature(conn, now, account_id))?;
+    for (account_id, ids) in due {
+        matured += db.write_blocking(move |conn| {
+            accounts::lock(conn, &[account_id])?;
+            make_ready(conn, now, account_id, &ids)
+        })?;
     }
     Ok(matured)
-}
-
-/// The partners that have commissions whose review is over at `now`, a batch of them.
-///
-/// # Errors
-/// The database's own failure.
-fn due_accounts(conn: &mut Conn, now: Timestamp) -> Result<Vec<AccountId>> {
-    // A literal, not a bound value: the partial index serves no other.
-    let in_review = diesel::dsl::sql::<diesel::sql_types::Bool>("status = 'inReview'");
-    let due: Vec<AccountId> = commissions::table
-        .filter(in_review)
-        .filter(commissions::review_until.le(now))
-        .order(commissions::review_until)
-        .limit(ROWS_PER_TRANSACTION)
-        .select(commissions::account_id)
-        .load(conn)?;
-    let mut accounts = due;
-    accounts.sort_unstable();
-    accounts.dedup();
-    Ok(accounts)
 }
 
 /// Makes the commissions of `account_id` ready whose review is over at `now`; answers how many. Called again until it
@@ -55,17 +47,39 @@ fn due_accounts(conn: &mut Conn, now: Timestamp) -> Result<Vec<AccountId>> {
 /// The database's own failure.
 pub fn mature(conn: &mut Conn, now: Timestamp, account_id: AccountId) -> Result<usize> {
     accounts::lock(conn, &[account_id])?;
-    let due: Vec<CommissionRow> = commissions::table
-        .filter(commissions::account_id.eq(account_id))
-        .filter(commissions::status.eq(CommissionStatus::InReview))
+    // No index of the account's may be taken: it would read all that is in review, and of what is due, anybody's, there is as
+    // much as came since the worker last looked.
+    let owner = commissions::account_id.concat("");
+    let due: Vec<(AccountId, LineId)> =
+        due_at(now).filter(owner.eq(account_id)).limit(ROWS_PER_TRANSACTION).load(conn)?;
+    let ids: Vec<_> = due.into_iter().map(|(_, id)| id).collect();
+    make_ready(conn, now, account_id, &ids)
+}
+
+/// What is due at `now`, the oldest first, by the index of what is due.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn due_at(now: Timestamp) -> _ {
+    // A literal, not a bound value: the partial index serves no other.
+    let in_review: SqlLiteral<Bool> = sql("status = 'inReview'");
+    commissions::table
+        .filter(in_review)
         .filter(commissions::review_until.le(now))
-        .order(commissions::id)
-        .limit(ROWS_PER_TRANSACTION)
-        .select(CommissionRow::as_select())
-        .load(conn)?;
-    if due.is_empty() {
+        .order(commissions::review_until)
+        .select((commissions::account_id, commissions::id))
+}
+
+/// Makes those of `ids` ready that are still in review; answers how many. The account is locked.
+fn make_ready(conn: &mut Conn, now: Timestamp, account_id: AccountId, ids: &[LineId]) -> Result<usize> {
+    if ids.is_empty() {
         return Ok(0);
     }
+    let due: Vec<CommissionRow> = commissions::table
+        .filter(commissions::account_id.eq(account_id))
+        .filter(commissions::id.eq_any(ids))
+        .filter(commissions::status.eq(CommissionStatus::InReview))
+        .order(commissions::id)
+        .select(CommissionRow::as_select())
+        .load(conn)?;
     let ids: Vec<_> = due.iter().map(|row| row.id).collect();
     diesel::update(commissions::table)
         .filter(commissions::account_id.eq(account_id))
