@@ -17,6 +17,13 @@ const PASSING: &[&str] = &[
     "out of memory",
     "too many clients",
     "could not serialize access",
+    // The client's side of PostgreSQL, where diesel has no kind for it: within COPY, and when a crash ends the connection
+    "server closed the connection unexpectedly",
+    "no connection to the server",
+    "could not receive data from server",
+    "could not send data to server",
+    "SSL connection has been closed unexpectedly",
+    "SSL SYSCALL error",
     // SQLite: BUSY, LOCKED, FULL, IOERR, CANTOPEN
     "database is locked",
     "database table is locked",

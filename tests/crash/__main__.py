@@ -87,6 +87,7 @@ def run(engine, options, seed):
         finally:
             server.kill()
             database.kill()
+            database.clean_up()
     kept, sent_again = (sum(column) for column in zip(*totals)) if totals else (0, 0)
     print(f"{engine}: {options.cycles} kills, {kept} acknowledged effects, 0 lost, 0 doubled; "
           f"{sent_again} sent again; {time.monotonic() - began:.0f} s", flush=True)

@@ -11,6 +11,8 @@ import sqlite3
 import subprocess
 import time
 
+from room import Room
+
 
 class Sqlite:
     """A file; it dies with its server."""
@@ -26,6 +28,9 @@ class Sqlite:
         pass
 
     def kill(self):
+        pass
+
+    def clean_up(self):
         pass
 
     def query(self, sql):
@@ -47,6 +52,7 @@ class Postgres:
         self.directory = directory / "cluster"
         self.directory.mkdir()
         self.process = None
+        self.rooms = []
         self.owner = {}
         if os.getuid() == 0:
             user = unprivileged_user()
@@ -94,6 +100,48 @@ class Postgres:
         while any(pathlib.Path(f"/proc/{pid}").exists() for pid in children):
             time.sleep(0.01)
 
+    def stop(self):
+        """As its own command ends it: whoever is connected is sent away."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+    def revive(self):
+        """Until it answers again: by itself, or started anew where it gave up, as a service manager does. Says which."""
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            assert time.monotonic() < deadline, "PostgreSQL does not recover"
+            if self.process.poll() is not None:
+                self.start()
+                return "was started anew"
+            time.sleep(0.05)
+        return "recovered by itself"
+
+    def room(self, name, megabytes):
+        room = Room(self.directory.parent / name, megabytes, self.owner)
+        self.rooms.append(room)
+        return room
+
+    def move_tables(self):
+        """All tables go where there is little room; nobody may be connected. Gives the room."""
+        room = self.room("tables", 128)
+        self.query(f"CREATE TABLESPACE small LOCATION '{room.path}'", "template1")
+        self.query("ALTER DATABASE postgres SET TABLESPACE small", "template1")
+        return room
+
+    def move_log(self):
+        """So does the log, from which PostgreSQL recovers; it is stopped for that. Gives the room."""
+        room = self.room("log", 192)
+        log = self.directory / "data" / "pg_wal"
+        self.stop()
+        for command in (["mv", log, room.path / "pg_wal"], ["ln", "-s", room.path / "pg_wal", log]):
+            subprocess.run(command, check=True, **self.owner)
+        self.start()
+        return room
+
+    def clean_up(self):
+        for room in self.rooms:
+            room.remove()
+
     def children(self):
         parent = f"PPid:\t{self.process.pid}\n"
         return [int(status.parts[2]) for status in pathlib.Path("/proc").glob("[0-9]*/status") if parent in text_of(status)]
@@ -105,10 +153,18 @@ class Postgres:
             os.kill(pid, signal.SIGSTOP)
         return frozen
 
-    def query(self, sql):
-        command = [self.programs / "psql", "-h", self.directory, "-U", "postgres", "-AtqX", "-F", "\t", "-c", sql]
+    def query(self, sql, database="postgres"):
+        command = [self.programs / "psql", "-h", self.directory, "-U", "postgres", "-d", database, "-AtqX", "-F", "\t", "-c", sql]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return [tuple(line.split("\t")) for line in output.splitlines()]
+
+
+    def attempt(self, sql):
+        """A statement that may fail."""
+        try:
+            self.query(sql)
+        except subprocess.CalledProcessError:
+            pass
 
 
 OF = {"sqlite": Sqlite, "postgres": Postgres}

@@ -14,10 +14,14 @@ import time
 import settling
 from load import Load
 from operations import Adjustment, Batch, SubAccount
+from room import NoRoom
 from server import PROBLEM_TIMEOUT
 
 # More requests at once than the server has connections.
 CROWD = 24
+
+# Writes that a full disk must refuse before there is room again.
+REFUSALS = 10
 
 
 def run(world, server, database):
@@ -25,31 +29,72 @@ def run(world, server, database):
         full_disk(world, server, database)
     else:
         frozen_database(world, server, database)
+        full_disks(world, server, database)
     clock_steps(world, server, database)
 
 
 def full_disk(world, server, database):
     """No file of the server may grow any more; then they may again."""
-    chance = random.Random(world.number())
     pid, unlimited = server.process.pid, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     largest = max(path.stat().st_size for path in database.path.parent.glob("stape.db*"))
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 4096, resource.RLIM_INFINITY))
-    operations, refused = [], 0
     # Until the log has grown as large as the database, which nothing but writing it does.
+    operations = write_until_refused(world, server)
+    reads_answer(world, server)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+    settle(world, server, database, operations)
+    print(f"  full disk: {REFUSALS} writes refused with 503, reads answered, all done when there was room", flush=True)
+
+
+def full_disks(world, server, database):
+    """There is no room for PostgreSQL's tables any more; then there is none for its log, which ends it."""
+    server.stop()
+    try:
+        tables = database.move_tables()
+    except NoRoom:
+        server.start()
+        print("  full disk: NOT covered on PostgreSQL, for only root may mount the small file system that it takes", flush=True)
+        return
+    server.start()
+    tables.fill()
+    operations = write_until_refused(world, server)
+    reads_answer(world, server)
+    tables.clear()
+    settle(world, server, database, operations)
+    print(f"  full disk: {REFUSALS} writes refused with 503, reads answered, all done when there was room", flush=True)
+    server.stop()
+    log = database.move_log()
+    server.start()
+    log.fill()
+    # Each leaves the piece of the log at hand, until there is no other one.
+    operations = write_until_refused(world, server, lambda: database.attempt("SELECT pg_switch_wal()"))
+    assert server.health("live")[0] == 200
+    log.clear()
+    how = database.revive()
+    server.wait_until_ready(PROBLEM_TIMEOUT)
+    settle(world, server, database, operations)
+    print(f"  full disk of PostgreSQL's log: {REFUSALS} writes refused with 503, PostgreSQL {how}, all done then", flush=True)
+
+
+def write_until_refused(world, server, nudge=lambda: None):
+    """Writes of several kinds, until some have been refused; gives them all."""
+    chance = random.Random(world.number())
+    operations, refused = [], 0
     for number in range(5000):
         partner = world.partners[number % 2]
         operation = [Batch(world, partner, chance, []), Adjustment(world, partner, "1.00"), SubAccount(world, partner)][number % 3]
         operations.append(operation)
         refused += not operation.send(server)
-        if refused == 10:
-            break
-    assert refused == 10, f"the disk was never full: {refused} refusals"
+        if refused == REFUSALS:
+            return operations
+        nudge()
+    raise AssertionError(f"the disk was never full: {refused} refusals")
+
+
+def reads_answer(world, server):
     reads = server.client(world.partners[0].key).request("GET", "/v3/commissions/summary")
     assert reads.status == 200, f"a read on a full disk: {reads}"
     assert server.health("live")[0] == 200
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
-    settle(world, server, database, operations)
-    print(f"  full disk: {refused} writes refused with 503, reads answered, all done when there was room", flush=True)
 
 
 def frozen_database(world, server, database):
