@@ -17,6 +17,7 @@ both_engines!(
     a_click_redirects_to_the_target_and_is_counted,
     a_target_that_is_no_longer_allowed_gives_way_to_the_default_one,
     an_answered_click_is_in_the_database,
+    behind_a_trusted_proxy_each_address_is_a_visitor_and_nobody_else_can_forge_one,
     clicks_are_recorded_until_the_server_stops,
     codes_that_lead_nowhere_are_not_found,
     head_requests_and_bots_are_redirected_and_not_counted,
@@ -225,6 +226,34 @@ async fn visitors_are_unique_within_a_day(app: &TestApp) {
     app.move_clock("2026-01-02T00:00:00.000Z").await;
     follow(app, &path(&one), BROWSER).await;
     assert_eq!(counts(&agency, &one).await, (5, 3));
+}
+
+async fn behind_a_trusted_proxy_each_address_is_a_visitor_and_nobody_else_can_forge_one(app: &TestApp) {
+    let agency = app.agency().await;
+    let (one, two) = (app.default_link(&agency).await, link(&agency, &json!({"name": "a", "code": "two-2"})).await);
+    let follow_from = async |server: &TestApp, link: &Value, named: &str| {
+        let path = format!("/r/{}", link["code"].as_str().expect("a code"));
+        let request = server.visitor().request(Method::GET, &path).header("user-agent", BROWSER);
+        target(&request.header("x-forwarded-for", named).send().await);
+    };
+    for named in ["192.0.2.1", "192.0.2.2", "203.0.113.9, 192.0.2.3", "2001:db8::1"] {
+        follow_from(app, &one, named).await;
+    }
+    assert_eq!(counts(&agency, &one).await, (4, 1), "nobody is believed who is no trusted proxy");
+    let trusting = TestApp::start_with(&app.database, |settings| {
+        settings.trusted_proxies = "127.0.0.1, 10.0.0.0/8".parse().expect("proxies");
+    })
+    .await;
+    for named in ["192.0.2.1", "192.0.2.2", "192.0.2.1, 10.0.0.1", "192.0.2.2"] {
+        follow_from(&trusting, &two, named).await;
+    }
+    assert_eq!(counts(&agency, &two).await, (4, 2), "each address that the proxy names is a visitor");
+    // What a visitor puts before the proxy's own word makes nobody else of it.
+    for named in ["198.51.100.7, 192.0.2.1", "10.9.9.9, 192.0.2.1", "198.51.100.8, 192.0.2.2, 10.0.0.1"] {
+        follow_from(&trusting, &two, named).await;
+    }
+    assert_eq!(counts(&agency, &two).await, (7, 2));
+    trusting.stop().await;
 }
 
 async fn sixty_four_clicks_at_once_are_counted_exactly(app: &TestApp) {
