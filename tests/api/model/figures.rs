@@ -54,8 +54,12 @@ pub fn month(at: i64) -> (i32, u32) {
 }
 
 /// The first millisecond of the month after this one.
-pub fn end_of_month((year, month): (i32, u32)) -> i64 {
-    let (year, month) = after((year, month));
+pub fn end_of_month(month: (i32, u32)) -> i64 {
+    start_of_month(after(month))
+}
+
+/// The first millisecond of a month.
+pub fn start_of_month((year, month): (i32, u32)) -> i64 {
     let first = chrono::NaiveDate::from_ymd_opt(year, month, 1).and_then(|day| day.and_hms_opt(0, 0, 0));
     first.expect("a date").and_utc().timestamp_millis()
 }

@@ -13,6 +13,7 @@ mod finish;
 mod operations;
 mod payouts;
 mod rules;
+mod schedules;
 mod setting;
 mod world;
 

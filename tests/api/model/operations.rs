@@ -40,6 +40,11 @@ impl<'a> Play<'a> {
     /// Counts an operation and remembers what it is.
     pub fn tell(&mut self, what: &str) {
         self.done += 1;
+        self.note(what);
+    }
+
+    /// Remembers what came of an operation.
+    pub fn note(&mut self, what: &str) {
         if self.last.len() == REMEMBERED {
             self.last.pop_front();
         }
@@ -53,7 +58,7 @@ impl<'a> Play<'a> {
 
     /// Does something random: one operation, or a batch of events.
     pub async fn act(&mut self) {
-        match self.chance.weighted(&[54, 8, 9, 13, 2, 4, 4, 2, 2, 1, 3]) {
+        match self.chance.weighted(&[54, 8, 9, 13, 2, 4, 4, 2, 2, 1, 2, 1, 3]) {
             0 => events::send(self).await,
             1 => self.move_clock().await,
             2 => self.request_payout().await,
@@ -64,6 +69,8 @@ impl<'a> Play<'a> {
             7 => self.decide().await,
             8 => self.block_or_unblock().await,
             9 => self.transfer().await,
+            10 => self.set_schedule().await,
+            11 => self.set_method().await,
             _ if self.chance.one_in(3) => self.change_program().await,
             _ => {
                 let manager = self.chance.below(self.world.managers.len());
@@ -82,6 +89,7 @@ impl<'a> Play<'a> {
         self.tell(&format!("clock to {}", time(now)));
         self.app.move_clock(&time(now)).await;
         self.world.move_clock(now);
+        self.take_dates().await;
     }
 
     async fn link_or_detach(&mut self) {

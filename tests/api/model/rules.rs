@@ -181,7 +181,7 @@ impl World {
         if self.balance(manager, currency, Pot::Ready) <= self.program().minimums[currency] {
             return Some("belowMinimum");
         }
-        (!self.managers[manager].methods.contains(&currency)).then_some("payoutMethodMissing")
+        (!self.managers[manager].methods.contains_key(&currency)).then_some("payoutMethodMissing")
     }
 
     /// A payout takes every ready row of the currency.
@@ -214,6 +214,7 @@ impl World {
             lines,
             status: PayoutStatus::Requested,
             requested_at: self.now,
+            by_schedule: false,
             closed_at: None,
             returned: false,
         });

@@ -38,7 +38,7 @@ pub async fn set_up(app: &TestApp, chance: Chance) -> Play<'_> {
         touched_managers: BTreeSet::new(),
     };
     for methods in METHODS {
-        world.managers.push(manager(app, methods).await);
+        world.managers.push(manager(app, now, methods).await);
     }
     for _ in 0..CLIENTS {
         let client = client(app).await;
@@ -102,7 +102,7 @@ async fn list_currencies(app: &TestApp) -> Program {
     }
 }
 
-async fn manager(app: &TestApp, methods: &[usize]) -> Manager {
+async fn manager(app: &TestApp, now: i64, methods: &[usize]) -> Manager {
     let account = app.agency().await;
     let scopes = ["commissions:read", "payouts:read", "payouts:write", "events:read"];
     let key = app.api_key(&account, &scopes).await;
@@ -112,7 +112,9 @@ async fn manager(app: &TestApp, methods: &[usize]) -> Manager {
     Manager {
         account,
         key,
-        methods: methods.iter().copied().collect(),
+        methods: methods.iter().map(|currency| (*currency, now)).collect(),
+        schedule: None,
+        dates: BTreeMap::new(),
         levels: History(Vec::new()),
         overrides: BTreeMap::new(),
         blocked: false,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::{CURRENCIES, month};
+use super::schedules::Schedule;
 use crate::support::{Account, Client};
 
 /// The products of a run with their plans.
@@ -73,8 +74,12 @@ pub struct Manager {
     pub account: Account,
     /// An API key of its own.
     pub key: Client,
-    /// Currencies with a payout method.
-    pub methods: BTreeSet<usize>,
+    /// Currencies with a payout method, and when each was set.
+    pub methods: BTreeMap<usize, i64>,
+    /// None where nothing is requested by itself.
+    pub schedule: Option<Schedule>,
+    /// By currency the next date of the schedule, and when it is taken: not before the method's hold ends.
+    pub dates: BTreeMap<usize, (i64, i64)>,
     /// Empty before it became a partner: level and pin.
     pub levels: History<(usize, bool)>,
     /// Rates of its own by product or `default`; none ends one.
@@ -173,6 +178,8 @@ pub struct Payout {
     pub lines: Vec<usize>,
     pub status: PayoutStatus,
     pub requested_at: i64,
+    /// Whether it requested itself.
+    pub by_schedule: bool,
     pub closed_at: Option<i64>,
     pub returned: bool,
 }
@@ -230,11 +237,12 @@ impl World {
     pub fn census(&self) -> String {
         let of = |status| self.rows.iter().filter(|row| row.status == status).count();
         let paid = self.payouts.iter().filter(|payout| payout.status == PayoutStatus::Paid).count();
+        let by_schedule = self.payouts.iter().filter(|payout| payout.by_schedule).count();
         let adjustments = self.rows.iter().filter(|row| row.is_adjustment).count();
         let levels: usize = self.managers.iter().map(|manager| manager.levels.0.len()).sum();
         format!(
             "{} payments, {} rows ({} paid, {} reversed, {} of nothing, {adjustments} adjustments), {} payouts ({paid} \
-             paid), {levels} levels, {} programs",
+             paid, {by_schedule} by schedule), {levels} levels, {} programs",
             self.payments.len(),
             self.rows.len(),
             of(Status::Paid),

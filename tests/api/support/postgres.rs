@@ -17,11 +17,12 @@ use stape_api::db::Options;
 use stape_api::server::migrated;
 use tempfile::TempDir;
 
-/// Makes a cluster, runs it, waits for the end of its input, and leaves nothing behind.
+/// Makes a cluster, runs it, waits for the end of its input, and leaves nothing behind. Nothing is analysed by itself: how a
+/// statement would be executed must not depend on when somebody looked at its tables.
 const WATCHER: &str = r#"
 trap 'rm -rf "$1"' EXIT
 "$2/initdb" -D "$1/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$1/log" 2>&1 || exit 1
-"$2/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c max_connections=400 -c max_wal_size=256MB >>"$1/log" 2>&1 &
+"$2/postgres" -D "$1/data" -k "$1" -c listen_addresses= -c max_connections=400 -c max_wal_size=256MB -c autovacuum=off >>"$1/log" 2>&1 &
 read -r _
 kill -QUIT $!
 wait
