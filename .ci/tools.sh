@@ -49,6 +49,18 @@ python_tools() {
     echo "$directory/bin"
 }
 
+# The version of cargo-fuzz that is used.
+cargo_fuzz_version=0.13.2
+
+# Prints the directory of cargo-fuzz.
+cargo_fuzz() {
+    local directory=$work/cargo-fuzz-$cargo_fuzz_version
+    if [ ! -x "$directory/bin/cargo-fuzz" ]; then
+        cargo install --quiet --locked --root "$directory" --version "$cargo_fuzz_version" cargo-fuzz >&2
+    fi
+    echo "$directory/bin"
+}
+
 # Prints the directory of PostgreSQL's server programs, if there are any.
 postgres_programs() {
     local directory

@@ -11,6 +11,6 @@ mod models;
 pub mod payments;
 mod world;
 
-pub use event::{BillingEvent, Element};
+pub use event::{BillingEvent, Element, EventData};
 pub use handlers::{operator_routes, routes};
 pub use models::{BillingEventRow, BillingEventType, Payer, PaymentReason, PaymentRow, RefundReason, RefundRow};
