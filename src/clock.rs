@@ -8,7 +8,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Timelike, Utc};
+
+use crate::short_text::{ShortText, joined, push_number};
 
 /// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON.
 #[derive(
@@ -79,6 +81,28 @@ impl Timestamp {
         Self(shifted.unwrap_or(first))
     }
 
+    /// RFC 3339 with milliseconds, as the API shows it.
+    #[must_use]
+    pub fn shown(self) -> ShortText {
+        let (date, time) = (self.0.date(), self.0.time());
+        if !(0..=9999).contains(&date.year()) {
+            return joined([&self.rfc3339(SecondsFormat::Millis)]);
+        }
+        let mut text = ShortText::new();
+        push_number(&mut text, date.year(), 4);
+        let millis = time.nanosecond() / 1_000_000;
+        let parts =
+            [("-", date.month()), ("-", date.day()), ("T", time.hour()), (":", time.minute()), (":", time.second())];
+        for (mark, number) in parts {
+            text.push_str(mark);
+            push_number(&mut text, number, 2);
+        }
+        text.push('.');
+        push_number(&mut text, millis, 3);
+        text.push('Z');
+        text
+    }
+
     fn rfc3339(self, decimals: SecondsFormat) -> String {
         self.0.and_utc().to_rfc3339_opts(decimals, true)
     }
@@ -98,7 +122,7 @@ impl From<NaiveDateTime> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.rfc3339(SecondsFormat::Millis))
+        formatter.write_str(&self.shown())
     }
 }
 
@@ -127,7 +151,7 @@ impl FromStr for Timestamp {
 
 impl serde::Serialize for Timestamp {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.rfc3339(SecondsFormat::Millis))
+        serializer.serialize_str(&self.shown())
     }
 }
 
@@ -211,6 +235,14 @@ mod tests {
     use super::*;
 
     const MINUTE: i64 = 60 * 1_000_000;
+
+    proptest::proptest! {
+        #[test]
+        fn a_moment_is_shown_as_chrono_shows_it(micros in -70_000_000_000_000_000_i64..270_000_000_000_000_000) {
+            let moment = Timestamp::from_unix_micros(micros);
+            proptest::prop_assert_eq!(moment.shown().to_string(), moment.rfc3339(SecondsFormat::Millis));
+        }
+    }
 
     #[test]
     fn a_clock_that_is_set_back_stands_still_until_it_has_caught_up() {

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 use crate::clock::Timestamp;
+use crate::short_text::{ShortText, joined};
 
 /// 2026-01-01T00:00:00Z in microseconds, where the counter of a process begins.
 const COUNTER_EPOCH_MICROS: i64 = 1_767_225_600_000_000;
@@ -91,14 +92,13 @@ fn decode(digits: &str) -> Option<u128> {
     (value.array_to_str(&mut [0; ulid::ULID_LEN]) == digits).then_some(value.0)
 }
 
-fn encode(value: u128) -> String {
-    ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN]).to_owned()
+fn encode(value: u128) -> ShortText {
+    joined([ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN])])
 }
 
-/// The id as it is shown. Answers are full of ids, so this does without the machinery of formats.
-fn shown(prefix: &str, value: u128) -> String {
-    let mut digits = [0; ulid::ULID_LEN];
-    [prefix, "_", ulid::Ulid(value).array_to_str(&mut digits)].concat()
+/// The id as it is shown.
+fn shown(prefix: &str, value: u128) -> ShortText {
+    joined([prefix, "_", ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN])])
 }
 
 /// What an event or an audit row is about.
@@ -140,7 +140,7 @@ macro_rules! id_types {
 
             /// The 26 characters behind the prefix, as the database keeps them.
             #[must_use]
-            pub fn digits(self) -> String {
+            pub fn digits(self) -> ShortText {
                 encode(self.0)
             }
 

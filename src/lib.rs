@@ -28,6 +28,7 @@
 //! | [`backup`] | a copy of a SQLite database that is being served |
 //! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`] | what all operations share |
 //! | [`error`] | every refusal, with its status: one table |
+//! | [`money`], [`id`], [`clock`], [`short_text`] | amounts, ids and moments, and how they are written |
 //! | [`db`], [`group_commit`] | connections, transactions, the two engines; many effects in one transaction |
 //!
 //! # The way of a request
@@ -98,6 +99,7 @@ pub mod progress;
 pub mod rate_limit;
 pub mod referrals;
 pub mod server;
+pub mod short_text;
 pub mod state;
 pub mod statements;
 pub mod stored;

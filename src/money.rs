@@ -9,10 +9,12 @@ use std::sync::LazyLock;
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::de::Error as _;
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
+use crate::short_text::{ShortText, joined, push_number};
 
 /// No single amount may exceed this many minor units, so that sums of millions of them stay exact in 64 bits.
 pub const MAX_AMOUNT_MINOR: i64 = 10_000_000_000_000;
@@ -22,31 +24,34 @@ pub const MAX_AMOUNT_MINOR: i64 = 10_000_000_000_000;
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
 )]
 #[diesel(sql_type = diesel::sql_types::Text)]
-pub struct Currency([u8; 3]);
+pub struct Currency {
+    letters: [u8; 3],
+    digits: u8,
+}
 
 impl Currency {
     /// US dollar, the program currency of the first program version.
-    pub const USD: Self = Self(*b"USD");
+    pub const USD: Self = Self { letters: *b"USD", digits: 2 };
 
     /// The three letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or("???")
+        std::str::from_utf8(&self.letters).unwrap_or("???")
     }
 
     /// Digits after the decimal point (ISO 4217): 2 for USD, 0 for JPY, 3 for KWD.
     #[must_use]
-    pub fn digits(self) -> u32 {
-        KNOWN.get(&self.0).copied().unwrap_or(2)
+    pub const fn digits(self) -> u8 {
+        self.digits
     }
 }
 
 /// Every currency with a number of digits, by its code.
-static KNOWN: LazyLock<BTreeMap<[u8; 3], u32>> = LazyLock::new(|| {
+static KNOWN: LazyLock<BTreeMap<[u8; 3], u8>> = LazyLock::new(|| {
     let letters = || b'A'..=b'Z';
     let codes = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])));
     let digits = |code: [u8; 3]| iso_currency::Currency::from_code(std::str::from_utf8(&code).ok()?)?.exponent();
-    codes.filter_map(|code| Some((code, u32::from(digits(code)?)))).collect()
+    codes.filter_map(|code| Some((code, u8::try_from(digits(code)?).ok()?))).collect()
 });
 
 /// Every known code, as a pattern: the document names them all.
@@ -59,8 +64,9 @@ impl FromStr for Currency {
     type Err = String;
 
     fn from_str(code: &str) -> Result<Self, String> {
-        let known = <[u8; 3]>::try_from(code.as_bytes()).ok().filter(|letters| KNOWN.contains_key(letters));
-        known.map(Self).ok_or_else(|| "is not an ISO 4217 currency code".to_owned())
+        let known = <[u8; 3]>::try_from(code.as_bytes()).ok().and_then(|letters| KNOWN.get_key_value(&letters));
+        let known = known.map(|(&letters, &digits)| Self { letters, digits });
+        known.ok_or_else(|| "is not an ISO 4217 currency code".to_owned())
     }
 }
 
@@ -122,7 +128,22 @@ impl Money {
     /// The amount in major units, with exactly the currency's digits.
     #[must_use]
     pub fn decimal(self) -> Decimal {
-        Decimal::from_i128_with_scale(i128::from(self.minor), self.currency.digits())
+        Decimal::from_i128_with_scale(i128::from(self.minor), u32::from(self.currency.digits()))
+    }
+
+    /// [`Money::decimal`] as it is written everywhere.
+    #[must_use]
+    pub fn amount(self) -> ShortText {
+        let digits = self.currency.digits();
+        let unit = 10_u64.pow(u32::from(digits));
+        let minor = self.minor.unsigned_abs();
+        let mut text = joined([if self.minor < 0 { "-" } else { "" }]);
+        push_number(&mut text, minor / unit, 0);
+        if digits > 0 {
+            text.push('.');
+            push_number(&mut text, minor % unit, usize::from(digits));
+        }
+        text
     }
 
     /// Reads a decimal text in major units.
@@ -138,11 +159,11 @@ impl Money {
             return Err("must be a decimal number in a string, such as \"17.00\"".to_owned());
         }
         let fraction = fraction.unwrap_or("");
-        if fraction.len() > currency.digits() as usize {
+        if fraction.len() > usize::from(currency.digits()) {
             return Err(format!("has more than the {} digits of {currency}", currency.digits()));
         }
-        let too_large = || format!("is more than {}", Self::new(MAX_AMOUNT_MINOR, currency).decimal());
-        let padded = format!("{whole}{fraction:0<width$}", width = currency.digits() as usize);
+        let too_large = || format!("is more than {}", Self::new(MAX_AMOUNT_MINOR, currency).amount());
+        let padded = format!("{whole}{fraction:0<width$}", width = usize::from(currency.digits()));
         let minor: i64 = padded.parse().map_err(|_| too_large())?;
         if minor > MAX_AMOUNT_MINOR {
             return Err(too_large());
@@ -153,13 +174,16 @@ impl Money {
 
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.decimal(), self.currency)
+        write!(formatter, "{} {}", self.amount(), self.currency)
     }
 }
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        MoneyBody { amount: self.decimal().to_string(), currency: self.currency }.serialize(serializer)
+        let mut body = serializer.serialize_struct("Money", 2)?;
+        body.serialize_field("amount", self.amount().as_str())?;
+        body.serialize_field("currency", self.currency.as_str())?;
+        body.end()
     }
 }
 
@@ -171,7 +195,7 @@ impl<'de> Deserialize<'de> for Money {
 }
 
 /// An exact amount of money.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[schema(as = Money)]
 #[serde(deny_unknown_fields)]
 struct MoneyBody {
@@ -220,11 +244,24 @@ impl Rate {
     pub fn of(self, base: Money) -> Decimal {
         base.decimal() * Decimal::new(i64::from(self.0), 4)
     }
+
+    /// Percent, without zeros at the end.
+    fn percent(self) -> ShortText {
+        let (whole, hundredths) = (self.0 / 100, self.0 % 100);
+        let mut text = ShortText::new();
+        push_number(&mut text, whole, 0);
+        if hundredths != 0 {
+            text.push('.');
+            let (decimals, width) = if hundredths % 10 == 0 { (hundredths / 10, 1) } else { (hundredths, 2) };
+            push_number(&mut text, decimals, width);
+        }
+        text
+    }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", Decimal::new(i64::from(self.0), 2).normalize())
+        formatter.write_str(&self.percent())
     }
 }
 
@@ -248,7 +285,7 @@ impl FromStr for Rate {
 
 impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.percent())
     }
 }
 
@@ -276,8 +313,8 @@ impl ToSchema for Rate {}
 /// # Errors
 /// An amount that does not fit, which the limits on single amounts exclude.
 pub fn round(value: Decimal, currency: Currency) -> Result<Money> {
-    let rounded = value.round_dp_with_strategy(currency.digits(), RoundingStrategy::MidpointNearestEven);
-    let minor = rounded * Decimal::from(10_u64.pow(currency.digits()));
+    let rounded = value.round_dp_with_strategy(u32::from(currency.digits()), RoundingStrategy::MidpointNearestEven);
+    let minor = rounded * Decimal::from(10_u64.pow(u32::from(currency.digits())));
     let minor = i64::try_from(minor).map_err(|error| Error::internal(format!("{value} {currency}: {error}")))?;
     Ok(Money::new(minor, currency))
 }

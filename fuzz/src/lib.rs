@@ -51,7 +51,7 @@ pub fn money(text: &str) {
     let unrounded = rate.of(base);
     let share = round(unrounded, currency).expect("a share of an amount is an amount");
     let error = (share.decimal() - unrounded).abs() * Decimal::TWO;
-    assert!(error <= Decimal::new(1, currency.digits()), "{unrounded} became {share}");
+    assert!(error <= Decimal::new(1, u32::from(currency.digits())), "{unrounded} became {share}");
     let part = words.get(3).and_then(|amount| amount_of(amount, currency));
     if let Some(part) = part.filter(|part| base.minor > 0 && (0..=base.minor).contains(&part.minor)) {
         let taken = pro_rata(share, part.minor, base.minor).expect("a total above zero");

@@ -11,6 +11,7 @@ use crate::db::schema::commissions;
 use crate::id::{AccountId, AdjustmentId, CommissionId, ContainerId, MalformedId, PaymentId, PayoutId, Resource};
 use crate::money::{Currency, Money};
 use crate::partners::RateSource;
+use crate::short_text::{ShortText, joined};
 
 crate::text_enum! {
     /// What a row among the commissions is.
@@ -90,10 +91,10 @@ impl LineId {
 
     /// The text that the database keeps and cursors carry.
     #[must_use]
-    pub fn key(self) -> String {
+    pub fn key(self) -> ShortText {
         match self {
-            Self::Commission(id) => id.digits() + "c",
-            Self::Adjustment(id) => id.digits() + "a",
+            Self::Commission(id) => joined([&id.digits(), "c"]),
+            Self::Adjustment(id) => joined([&id.digits(), "a"]),
         }
     }
 

@@ -131,7 +131,7 @@ mod tests {
 
     fn amounts(balances: &CurrencyBalances) -> [String; 6] {
         let CurrencyBalances { monthly_value, in_review, ready_to_payout, in_payout, paid, debt, .. } = *balances;
-        [monthly_value, in_review, ready_to_payout, in_payout, paid, debt].map(|money| money.decimal().to_string())
+        [monthly_value, in_review, ready_to_payout, in_payout, paid, debt].map(|money| money.amount().to_string())
     }
 
     #[test]

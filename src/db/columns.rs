@@ -4,7 +4,7 @@
 /// Stores a type as TEXT: by `as_str` and `FromStr`, or by the two named functions.
 macro_rules! text_column {
     ($name:ident) => {
-        $crate::db::text_column!(@impl $name, |value| value.as_str().to_owned(), |text: &str| text.parse::<$name>().ok());
+        $crate::db::text_column!(@impl $name, |value| value.as_str(), |text: &str| text.parse::<$name>().ok());
     };
     ($name:ident, $write:ident, $read:ident) => {
         $crate::db::text_column!(@impl $name, |value| value.$write(), $name::$read);
@@ -29,7 +29,7 @@ macro_rules! text_column {
                 out: &mut diesel::serialize::Output<'b, '_, diesel::sqlite::Sqlite>,
             ) -> diesel::serialize::Result {
                 let $value = self;
-                out.set_value($write);
+                out.set_value($write.to_string());
                 Ok(diesel::serialize::IsNull::No)
             }
         }

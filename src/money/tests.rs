@@ -84,7 +84,7 @@ proptest! {
         currency in any_currency(),
     ) {
         let minor_units = Decimal::new(ten_thousandths, 4);
-        let scale = Decimal::from(10_u64.pow(currency.digits()));
+        let scale = Decimal::from(10_u64.pow(u32::from(currency.digits())));
         let minor = round(minor_units / scale, currency).unwrap().minor;
         let (distance, half) = ((minor_units - Decimal::from(minor)).abs(), Decimal::new(5, 1));
         prop_assert!(distance < half || (distance == half && minor % 2 == 0), "{} became {}", minor_units, minor);

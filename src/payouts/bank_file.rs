@@ -85,7 +85,7 @@ fn wise_record(payout: &PayoutRow, details: &MethodDetails) -> Result<Vec<String
         MethodDetails::Wise(WiseDetails { email, holder }) => Recipient { name: holder, email, ..Recipient::default() },
         MethodDetails::Paypal(_) => return Err(not_carried(payout)),
     };
-    let (amount, currency) = (payout.money().decimal().to_string(), payout.currency.to_string());
+    let (amount, currency) = (payout.money().amount().to_string(), payout.currency.to_string());
     let id = payout.id.to_string();
     let record: [&str; WISE_COLUMNS.len()] = [
         recipient.name,
@@ -112,7 +112,7 @@ fn wise_record(payout: &PayoutRow, details: &MethodDetails) -> Result<Vec<String
 fn paypal_record(payout: &PayoutRow, details: &MethodDetails) -> Result<Vec<String>> {
     let MethodDetails::Paypal(PaypalDetails { email }) = details else { return Err(not_carried(payout)) };
     let note = format!("Partner payout {}", payout.number);
-    let (amount, currency) = (payout.money().decimal().to_string(), payout.currency.to_string());
+    let (amount, currency) = (payout.money().amount().to_string(), payout.currency.to_string());
     Ok(vec![email.clone(), amount, currency, payout.id.to_string(), note, "PayPal".to_owned()])
 }
 

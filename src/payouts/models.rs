@@ -216,7 +216,7 @@ impl ExportRow for Payout {
             Cell::plain(self.id),
             Cell::plain(&self.number),
             Cell::plain(self.status),
-            Cell::plain(self.amount.decimal()),
+            Cell::plain(self.amount.amount()),
             Cell::plain(self.amount.currency),
             Cell::plain(self.line_count),
             Cell::plain(self.method.method_type),

@@ -4,7 +4,6 @@ use actix_web::http::header::CONTENT_DISPOSITION;
 use actix_web::{HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{Month, Statement};
 use super::service;
@@ -13,6 +12,7 @@ use crate::containers::Product;
 use crate::error::Result;
 use crate::http::Query;
 use crate::http::export::{CSV, Cell, csv};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::money::{Currency, Money};
 use crate::state::App;
 
@@ -38,7 +38,7 @@ const CSV_EXAMPLE: &str = "row,subAccountId,email,name,product,plan,amount,curre
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/statements").service(get_statement));
+    config.service(scope("/v3/statements").service(get_statement));
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -113,6 +113,6 @@ fn table(statement: &Statement) -> Result<Vec<u8>> {
 
 fn row(statement: &Statement, name: &str, about: [Option<&str>; 5], amount: Money) -> Vec<Cell> {
     let about = about.into_iter().map(Cell::text);
-    let amounts = [Cell::plain(amount.decimal()), Cell::plain(amount.currency), Cell::plain(statement.month)];
+    let amounts = [Cell::plain(amount.amount()), Cell::plain(amount.currency), Cell::plain(statement.month)];
     std::iter::once(Cell::plain(name)).chain(about).chain(amounts).collect()
 }
