@@ -6,12 +6,11 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web;
-use utoipa_actix_web::AppExt;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::Error;
 use crate::http::limit;
 use crate::http::middleware::{edge, guard, no_operation};
+use crate::http::routes::{ServiceConfig, scope, serve};
 use crate::state::App;
 use crate::{
     accounts, api_keys, audit, auth, badge, billing, commissions, containers, dashboard, docs, events, health, ledger,
@@ -49,9 +48,8 @@ pub fn features(config: &mut ServiceConfig) {
 
 /// The operator's side of the features.
 fn operator(config: &mut ServiceConfig) {
-    let accounts = utoipa_actix_web::scope("/v3/operator/accounts")
-        .configure(accounts::operator::routes)
-        .configure(sub_accounts::operator_routes);
+    let accounts =
+        scope("/v3/operator/accounts").configure(accounts::operator::routes).configure(sub_accounts::operator_routes);
     config
         .service(accounts)
         .configure(billing::operator_routes)
@@ -77,12 +75,10 @@ pub fn application(
 > {
     let (cors, has_cors) = (cors(&app.cors_origins), !app.cors_origins.is_empty());
     actix_web::App::new()
-        .into_utoipa_app()
         .app_data(app)
         .app_data(web::PathConfig::default().error_handler(|_, _| Error::not_found().into()))
-        .configure(features)
+        .configure(|actix| serve(actix, features))
         .default_service(web::to(no_operation))
-        .into_app()
         .wrap(from_fn(limit::limit))
         .wrap(from_fn(auth::middleware))
         .wrap(from_fn(guard))

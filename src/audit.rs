@@ -5,21 +5,21 @@ use actix_web::get;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::principal::{Account, Operator, OperatorAccounts, Owner};
 use crate::clock::Timestamp;
 use crate::context::{ActorKind, Context};
-use crate::db::Conn;
 use crate::db::schema::audit_log;
+use crate::db::{Conn, insert_rows};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Filter, Listing, list_type};
 use crate::id::{AccountId, AuditId, Resource};
 use crate::state::App;
 
 /// A row of the log.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = audit_log)]
+#[diesel(table_name = audit_log, treat_none_as_default_value = false)]
 pub struct AuditRow {
     /// Its id.
     pub id: AuditId,
@@ -43,6 +43,32 @@ pub struct AuditRow {
     pub request_id: String,
     /// When.
     pub created_at: Timestamp,
+}
+
+impl AuditRow {
+    /// The row that the context's actor did `action` to `resource`, in the log of `account_id`.
+    #[must_use]
+    pub fn new(
+        context: &Context,
+        account_id: Option<AccountId>,
+        action: &str,
+        resource: Resource,
+        details: Option<serde_json::Value>,
+    ) -> Self {
+        Self {
+            id: AuditId::new(context.now),
+            account_id,
+            actor_type: context.actor.kind,
+            actor_id: context.actor.id.clone(),
+            acting_account_id: context.actor.acting_account,
+            action: action.to_owned(),
+            resource_type: resource.kind.to_owned(),
+            resource_id: resource.id,
+            details: details.map(|details| details.to_string()),
+            request_id: context.request_id.clone(),
+            created_at: context.now,
+        }
+    }
 }
 
 /// Somebody did something to a resource.
@@ -128,9 +154,7 @@ pub struct OperatorAuditFilter {
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(utoipa_actix_web::scope("/v3/audit-log").service(list_own))
-        .service(utoipa_actix_web::scope("/v3/operator/audit-log").service(list_all));
+    config.service(scope("/v3/audit-log").service(list_own)).service(scope("/v3/operator/audit-log").service(list_all));
 }
 
 /// Read the audit log of the account.
@@ -184,24 +208,17 @@ pub fn record(
     resource: impl Into<Resource>,
     details: Option<serde_json::Value>,
 ) -> Result<()> {
-    let resource = resource.into();
-    let row = AuditRow {
-        id: AuditId::new(context.now),
-        account_id,
-        actor_type: context.actor.kind,
-        actor_id: context.actor.id.clone(),
-        acting_account_id: context.actor.acting_account,
-        action: action.to_owned(),
-        resource_type: resource.kind.to_owned(),
-        resource_id: resource.id,
-        details: details.map(|details| details.to_string()),
-        request_id: context.request_id.clone(),
-        created_at: context.now,
-    };
-    diesel::insert_into(audit_log::table).values(row).execute(conn)?;
-    Ok(())
+    record_rows(conn, &[AuditRow::new(context, account_id, action, resource.into(), details)])
 }
 
+/// [`record`] of several requests.
+///
+/// # Errors
+/// The database's failure.
+pub fn record_rows(conn: &mut Conn, rows: &[AuditRow]) -> Result<()> {
+    insert_rows!(conn, audit_log::table, rows);
+    Ok(())
+}
 struct Wanted {
     account_id: Option<AccountId>,
     created_after: Option<Timestamp>,

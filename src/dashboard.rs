@@ -5,7 +5,6 @@ use actix_web::{get, web};
 use diesel::prelude::*;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::accounts::{self, AccountKind, AccountRow};
 use crate::auth::principal::{CommissionsRead, Manager};
@@ -15,6 +14,7 @@ use crate::containers::alerts::{self, Alerts};
 use crate::db::Conn;
 use crate::db::schema::{accounts as accounts_table, sub_account_links};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::id::AccountId;
 use crate::ledger::months::{self, MonthRow};
 use crate::money::{Currency, Money, Rate};
@@ -127,7 +127,7 @@ pub struct RecentSubAccount {
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/dashboard").service(get_dashboard));
+    config.service(scope("/v3/dashboard").service(get_dashboard));
 }
 
 /// The dashboard.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::Config;
 
 use crate::error::{Code, Error, Result};
 use crate::html::escape;
 use crate::http::conditional_bytes;
-use crate::state::App;
+use crate::http::routes::ServiceConfig;
+use crate::openapi;
 
 /// What a page under `/docs` may do: Swagger UI styles itself and draws images from data URLs.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
@@ -21,8 +21,7 @@ const HTML: &str = "text/html; charset=utf-8";
 
 /// `/openapi.json` and everything under `/docs`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(document).service(overview).service(problem_page);
-    config.map(|config| config.service(file));
+    config.service(document).service(overview).service(problem_page).undocumented(file);
 }
 
 /// Get the OpenAPI document.
@@ -37,8 +36,8 @@ pub fn routes(config: &mut ServiceConfig) {
     security(())
 )]
 #[get("/openapi.json")]
-async fn document(request: HttpRequest, app: App) -> HttpResponse {
-    cacheable(conditional_bytes(&request, "application/json", app.document.to_vec()))
+async fn document(request: HttpRequest) -> HttpResponse {
+    cacheable(conditional_bytes(&request, "application/json", openapi::COMMITTED.into()))
 }
 
 /// Browse the documentation.

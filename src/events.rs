@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use actix_web::get;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::principal::{Account, EventsRead};
 use crate::clock::Timestamp;
@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::db::schema::{accounts, events};
 use crate::db::{Conn, KeepPrepared, insert_rows};
 use crate::error::{Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Filter, Listing, list_type};
 use crate::id::{AccountId, Resource};
 use crate::state::App;
@@ -146,7 +147,7 @@ pub struct EventFilter {
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/events").service(list_events));
+    config.service(scope("/v3/events").service(list_events));
 }
 
 /// Read the feed of events.
@@ -200,11 +201,7 @@ pub fn record(
     event_type: EventType,
     resource: impl Into<Resource>,
 ) -> Result<()> {
-    let resource = resource.into();
-    let sequence = take_sequences(conn, account_id, 1)?;
-    let row = row(context.now, sequence, account_id, event_type, &resource);
-    diesel::insert_into(events::table).values(row).execute(conn)?;
-    Ok(())
+    record_many(conn, context.now, &[NewEvent { account_id, event_type, resource: resource.into() }])
 }
 
 /// Appends events to the feeds of their accounts: one update per account, in the order of their ids, and the events of
@@ -213,18 +210,22 @@ pub fn record(
 /// # Errors
 /// The database's failure; an account that does not exist.
 pub fn record_many(conn: &mut Conn, now: Timestamp, new_events: &[NewEvent]) -> Result<()> {
+    if new_events.is_empty() {
+        return Ok(());
+    }
     let mut by_account: BTreeMap<AccountId, Vec<&NewEvent>> = BTreeMap::new();
     for event in new_events {
         by_account.entry(event.account_id).or_default().push(event);
     }
+    let count = |events: &Vec<&NewEvent>| i64::try_from(events.len()).map_err(Error::internal);
+    let counts = by_account.iter().map(|(account_id, events)| Ok((*account_id, count(events)?)));
+    let firsts = take_sequences(conn, &counts.collect::<Result<Vec<_>>>()?)?;
     let mut rows = Vec::with_capacity(new_events.len());
     for (account_id, account_events) in by_account {
-        let count = i64::try_from(account_events.len()).map_err(Error::internal)?;
-        let first = take_sequences(conn, account_id, count)?;
+        let first = *firsts.get(&account_id).ok_or_else(|| no_feed(account_id))?;
+        let numbered = (first..).zip(account_events);
         rows.extend(
-            (first..)
-                .zip(account_events)
-                .map(|(sequence, event)| row(now, sequence, account_id, event.event_type, &event.resource)),
+            numbered.map(|(sequence, event)| row(now, sequence, account_id, event.event_type, &event.resource)),
         );
     }
     insert_rows!(conn, events::table, rows);
@@ -242,15 +243,53 @@ fn list(conn: &mut Conn, account_id: AccountId, after: i64, limit: i64) -> Resul
         .load(conn)?)
 }
 
-/// Takes `count` numbers of the account's feed and returns the first; locks the account's row until the commit.
-fn take_sequences(conn: &mut Conn, account_id: AccountId, count: i64) -> Result<i64> {
-    let last: i64 = diesel::update(accounts::table.find(account_id))
-        .set(accounts::event_sequence.eq(accounts::event_sequence + count))
-        .returning(accounts::event_sequence)
-        .kept()
-        .get_result(conn)
-        .map_err(|error| Error::internal(format!("the feed of {account_id}: {error}")))?;
-    Ok(last - count + 1)
+fn no_feed(account_id: AccountId) -> Error {
+    Error::internal(format!("the feed of {account_id}: there is no such account"))
+}
+
+/// The number of the last event of an account, after others took theirs.
+#[derive(QueryableByName)]
+struct Taken {
+    #[diesel(sql_type = Text)]
+    account_id: AccountId,
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+}
+
+/// Takes so many numbers of each account's feed and returns the first ones; locks the accounts' rows until the commit.
+fn take_sequences(conn: &mut Conn, counts: &[(AccountId, i64)]) -> Result<BTreeMap<AccountId, i64>> {
+    let lasts: BTreeMap<AccountId, i64> = match conn {
+        Conn::Postgres(conn) => {
+            let (ids, by): (Vec<AccountId>, Vec<i64>) = counts.iter().copied().unzip();
+            diesel::sql_query(
+                "UPDATE accounts SET event_sequence = event_sequence + taken.count \
+                 FROM unnest($1::text[], $2::bigint[]) AS taken (account_id, count) WHERE accounts.id = taken.account_id \
+                 RETURNING accounts.id AS account_id, accounts.event_sequence AS last",
+            )
+            .bind::<Array<Text>, _>(ids)
+            .bind::<Array<BigInt>, _>(by)
+            .kept()
+            .load::<Taken>(conn)?
+            .into_iter()
+            .map(|taken| (taken.account_id, taken.last))
+            .collect()
+        }
+        Conn::Sqlite(conn) => {
+            let mut lasts = BTreeMap::new();
+            for (account_id, count) in counts {
+                let account = accounts::table.find(account_id);
+                let last = diesel::update(account)
+                    .set(accounts::event_sequence.eq(accounts::event_sequence + count))
+                    .returning(accounts::event_sequence)
+                    .kept()
+                    .get_result(conn)
+                    .optional()?;
+                lasts.extend(last.map(|last: i64| (*account_id, last)));
+            }
+            lasts
+        }
+    };
+    Ok(counts.iter().filter_map(|(id, count)| Some((*id, lasts.get(id)? - count + 1))).collect())
 }
 
 fn row(now: Timestamp, sequence: i64, account_id: AccountId, event_type: EventType, resource: &Resource) -> EventRow {

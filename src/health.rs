@@ -4,10 +4,10 @@
 use actix_web::{get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::db::migrate;
 use crate::error::{Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::state::App;
 
 /// State of the server.
@@ -20,7 +20,7 @@ pub struct Health {
 
 /// `/health/live` and `/health/ready`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/health").service(live).service(ready));
+    config.service(scope("/health").service(live).service(ready));
 }
 
 /// Check that the server lives.

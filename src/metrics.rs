@@ -6,12 +6,12 @@ use std::time::Duration;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, get, web};
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::http::routes::ServiceConfig;
 use crate::state::App;
 
 /// Upper bounds of the latency histogram, in seconds.

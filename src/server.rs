@@ -194,9 +194,8 @@ fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartEr
         log::warn!("the database lacks migrations, so the server is not ready; run `stape-api migrate`");
         Clock::Machine
     };
-    let document = openapi::document();
-    let json = openapi::json(&document)?.to_string();
-    Ok(AppState::new(db, clock, settings, public_url(settings, address), Contract::of(&document), json.into())?)
+    let contract = Contract::of(openapi::COMMITTED)?;
+    Ok(AppState::new(db, clock, settings, public_url(settings, address), contract)?)
 }
 
 /// What every serving of a database begins with: whether its secrets can be read, its clock, the ids that there are, the

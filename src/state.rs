@@ -41,8 +41,6 @@ pub struct AppState {
     pub metrics: Metrics,
     /// The paths and parameters that there are.
     pub contract: Contract,
-    /// The OpenAPI document, as JSON.
-    pub document: web::Bytes,
     /// Origins whose pages may call this server.
     pub cors_origins: Vec<String>,
     /// Proxies that are believed when they name their clients.
@@ -55,18 +53,11 @@ pub struct AppState {
 pub type App = web::Data<AppState>;
 
 impl AppState {
-    /// The state of a server that clients reach at `public_url` and that serves `document`.
+    /// The state of a server that clients reach at `public_url`.
     ///
     /// # Errors
     /// A metric that cannot be registered; a machine that has no thread to give.
-    pub fn new(
-        db: Db,
-        clock: Clock,
-        settings: &Settings,
-        public_url: String,
-        contract: Contract,
-        document: web::Bytes,
-    ) -> Result<Self> {
+    pub fn new(db: Db, clock: Clock, settings: &Settings, public_url: String, contract: Contract) -> Result<Self> {
         let secrets = &settings.secrets;
         let previous = secrets.jwt_previous.as_ref().map(|secret| secret.reveal().as_bytes());
         let tokens = TokenKeys::new(secrets.jwt.reveal().as_bytes(), previous);
@@ -84,7 +75,6 @@ impl AppState {
             limits: Limits::new(settings.rate_limit.into()),
             metrics: Metrics::new()?,
             contract,
-            document,
             cors_origins: settings.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
             trusted_proxies: settings.trusted_proxies.clone(),
             has_metrics_port: settings.metrics_bind.is_some(),

@@ -8,6 +8,7 @@ use validator::Validate;
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Reply};
 use crate::state::App;
 use crate::{stored, worker};
@@ -31,8 +32,8 @@ pub struct TestClock {
 }
 
 /// The routes of this feature.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/operator/test-clock").service(set));
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(scope("/v3/operator/test-clock").service(set));
 }
 
 /// Move the test clock.

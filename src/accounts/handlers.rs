@@ -2,7 +2,6 @@
 
 use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{Account, ChangePassword, SignUp, UpdateAccount};
 use super::service::{self, NewAccount};
@@ -11,6 +10,7 @@ use crate::auth::principal::{self, AccountRead, AccountWrite, Owner, Visitor};
 use crate::auth::{Credential, passwords};
 use crate::error::{Code, Error, Result};
 use crate::http::address::client_key;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
 use crate::referrals::attribution::{self, Trail};
 use crate::state::App;
@@ -18,8 +18,8 @@ use crate::sub_accounts;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/accounts").service(create)).service(
-        utoipa_actix_web::scope("/v3/account")
+    config.service(scope("/v3/accounts").service(create)).service(
+        scope("/v3/account")
             .service(change_password)
             .service(get)
             .service(update)

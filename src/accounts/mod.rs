@@ -12,10 +12,10 @@ mod team;
 mod team_handlers;
 
 pub use models::{AccountRow, UserRow, validate_email, validate_name};
-pub use service::{lock, lock_concerned};
+pub use service::{lock, lock_around, lock_concerned};
 
 /// Registers the operations of accounts, sessions, passwords and teams, but for the operator's.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut crate::http::routes::ServiceConfig) {
     handlers::routes(config);
     session_handlers::routes(config);
     password_handlers::routes(config);

@@ -5,7 +5,6 @@ use diesel::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::models::{Account, AccountRow};
@@ -18,6 +17,7 @@ use crate::db::schema::accounts;
 use crate::db::{Conn, containing};
 use crate::error::Result;
 use crate::events::{self, EventType};
+use crate::http::routes::ServiceConfig;
 use crate::http::{Command, Filter, Listing, NoFields, OneOf, Reply, SearchWords, list_type, trimmed};
 use crate::id::AccountId;
 use crate::state::App;

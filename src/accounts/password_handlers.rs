@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, HttpResponse, post};
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::password_tokens;
@@ -13,12 +12,13 @@ use crate::auth::principal::Visitor;
 use crate::error::Result;
 use crate::http::Body;
 use crate::http::address::client_key;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::mail::{self, Letter, Recipient};
 use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/password-resets").service(confirm).service(create));
+    config.service(scope("/v3/password-resets").service(confirm).service(create));
 }
 
 /// Who forgot the password.

@@ -10,7 +10,7 @@ use super::{AccountKind, Role};
 use crate::audit;
 use crate::context::Context;
 use crate::db::schema::{accounts, user_emails, users};
-use crate::db::{Conn, is_unique_violation};
+use crate::db::{Conn, KeepPrepared, few_sizes, is_unique_violation};
 use crate::error::{Code, Error, OrNotFound, Result};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, UserId};
@@ -41,14 +41,14 @@ pub struct NewAccount {
 /// # Errors
 /// The database's failure.
 pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
-    let query = accounts::table.filter(accounts::id.eq_any(ids)).order(accounts::id);
+    let query = accounts::table.filter(accounts::id.eq_any(few_sizes(ids))).order(accounts::id);
     Ok(match conn {
         Conn::Postgres(postgres) => query.for_no_key_update().select(AccountRow::as_select()).load(postgres)?,
-        Conn::Sqlite(sqlite) => query.select(AccountRow::as_select()).load(sqlite)?,
+        Conn::Sqlite(sqlite) => query.select(AccountRow::as_select()).kept().load(sqlite)?,
     })
 }
 
-/// How often [`lock_concerned`] looks again.
+/// How often [`lock_around`] looks again.
 const LOCK_ATTEMPTS: usize = 4;
 
 /// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: what
@@ -60,14 +60,31 @@ pub fn lock_concerned(
     conn: &mut Conn,
     concerned: impl Fn(&mut Conn) -> Result<BTreeSet<AccountId>>,
 ) -> Result<BTreeMap<AccountId, AccountRow>> {
-    let mut wanted = concerned(conn)?;
+    Ok(lock_around(conn, concerned, BTreeSet::clone)?.0)
+}
+
+/// [`lock_concerned`] for what tells more than the accounts: `load` reads it, `concerned` names the accounts in it, and it is
+/// returned as it was under the locks.
+///
+/// # Errors
+/// 503 where they change again and again; the database's failure.
+pub fn lock_around<T>(
+    conn: &mut Conn,
+    load: impl Fn(&mut Conn) -> Result<T>,
+    concerned: impl Fn(&T) -> BTreeSet<AccountId>,
+) -> Result<(BTreeMap<AccountId, AccountRow>, T)> {
+    let mut loaded = load(conn)?;
+    let mut wanted = concerned(&loaded);
     for _attempt in 0..LOCK_ATTEMPTS {
         let ids: Vec<AccountId> = wanted.iter().copied().collect();
         let locked = lock(conn, &ids)?;
         // On SQLite nobody else writes meanwhile.
-        let under_locks = if matches!(conn, Conn::Postgres(_)) { concerned(conn)? } else { BTreeSet::new() };
+        if matches!(conn, Conn::Postgres(_)) {
+            loaded = load(conn)?;
+        }
+        let under_locks = concerned(&loaded);
         if under_locks.is_subset(&wanted) {
-            return Ok(locked.into_iter().map(|row| (row.id, row)).collect());
+            return Ok((locked.into_iter().map(|row| (row.id, row)).collect(), loaded));
         }
         wanted.extend(under_locks);
     }

@@ -4,7 +4,6 @@ use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, delete, post};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::service::email_key;
@@ -15,12 +14,13 @@ use crate::auth::{Credential, passwords};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::address::client_key;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, NoFields};
 use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/sessions").service(refresh).service(end).service(create));
+    config.service(scope("/v3/sessions").service(refresh).service(end).service(create));
 }
 
 /// Who signs in.

@@ -1,11 +1,11 @@
 //! Operations on the team.
 
 use actix_web::{HttpResponse, delete, get, patch, post, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::team::{self, AddMember, Member, UpdateMember};
 use crate::auth::principal::{Manager, Owner};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, Listing, NoFields, Page, Reply, list_type};
 use crate::id::UserId;
 use crate::state::App;
@@ -14,8 +14,7 @@ list_type!(MemberList, Member, "One page of the team, newest first.");
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(utoipa_actix_web::scope("/v3/members").service(list).service(create).service(update).service(remove));
+    config.service(scope("/v3/members").service(list).service(create).service(update).service(remove));
 }
 
 /// List the team.

@@ -1,19 +1,19 @@
 //! Operations on an account's API keys.
 
 use actix_web::{HttpResponse, delete, get, post, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{ApiKey, ApiKeyList, CreateApiKey, NewApiKey};
 use super::service;
 use crate::auth::principal::{Account, Owner};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, Listing, NoFields, Page, Refused, Reply};
 use crate::id::ApiKeyId;
 use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/api-keys").service(list).service(create).service(revoke));
+    config.service(scope("/v3/api-keys").service(list).service(create).service(revoke));
 }
 
 /// List API keys.

@@ -3,7 +3,6 @@
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use url::form_urlencoded;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::embed::Badge;
 use super::svg::{self, Theme};
@@ -11,6 +10,7 @@ use super::{behind_code, standing};
 use crate::accounts;
 use crate::auth::principal::{AccountRead, Partner};
 use crate::error::{Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{conditional, conditional_bytes};
 use crate::referrals;
 use crate::state::App;
@@ -23,7 +23,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/badge").service(get_badge)).service(get_badge_image);
+    config.service(scope("/v3/badge").service(get_badge)).service(get_badge_image);
 }
 
 /// The badge.

@@ -3,7 +3,6 @@
 use actix_web::{HttpRequest, get, post, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::ingest::BillingEvents;
 use super::payments::{self, Payment, PaymentFilter};
@@ -14,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::containers::service::is_manager;
 use crate::context::Context;
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Batch, Filter, Listing, list_type};
 use crate::id::PaymentId;
 use crate::state::App;
@@ -22,12 +22,12 @@ list_type!(PaymentList, Payment, "A page of payments, the newest first.");
 
 /// Registers the accounts' operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/payments").service(list_payments).service(get_payment));
+    config.service(scope("/v3/payments").service(list_payments).service(get_payment));
 }
 
 /// Registers the operator's operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/operator/billing-events").service(post_billing_events));
+    config.service(scope("/v3/operator/billing-events").service(post_billing_events));
 }
 
 /// Post billing events.

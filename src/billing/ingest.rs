@@ -13,7 +13,7 @@ use super::apply::apply;
 use super::event::{BillingEvent, Element};
 use super::models::BillingEventRow;
 use super::world::World;
-use crate::audit;
+use crate::audit::{self, AuditRow};
 use crate::batch::{self, BatchResults, Outcome, Verdict, refuse_oversize};
 use crate::clock::{Clock, Timestamp};
 use crate::context::Context;
@@ -171,11 +171,12 @@ pub fn apply_batches(conn: &mut Conn, now: Timestamp, batches: &[Batch]) -> Resu
     if let Some((context, _)) = effective.first() {
         world.write(conn, context)?;
     }
-    for (context, judged) in effective {
+    let audit_row = |(context, judged): &&(Context, Vec<Verdict>)| {
         let resource = Resource { kind: "billingEvents", id: context.request_id.clone() };
         let applied = json!({"applied": batch::applied(judged)});
-        audit::record(conn, context, None, "billingEvents.applied", resource, Some(applied))?;
-    }
+        AuditRow::new(context, None, "billingEvents.applied", resource, Some(applied))
+    };
+    audit::record_rows(conn, &effective.iter().map(audit_row).collect::<Vec<_>>())?;
     Ok(verdicts.into_iter().map(|(_, judged)| judged).collect())
 }
 

@@ -3,7 +3,6 @@
 use actix_web::{HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::by_container::{self, ContainerEarnings};
 use super::calendar::{self, Interval, Moment, Zone};
@@ -18,6 +17,7 @@ use crate::clock::Timestamp;
 use crate::containers::Product;
 use crate::error::Result;
 use crate::http::export::{self, ExportQuery};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Filter, Listing, OneOf, Query, invalid_parameter, list_type};
 use crate::money::Currency;
 use crate::program;
@@ -39,7 +39,7 @@ ctr_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,\"Shop, server side\",sgtmContainer,pro,pmt_01KB0
 pub fn routes(config: &mut ServiceConfig) {
     // The first that fits is taken: fixed paths stand before the ids.
     config.service(
-        utoipa_actix_web::scope("/v3/commissions")
+        scope("/v3/commissions")
             .service(list_commissions)
             .service(get_commission_summary)
             .service(list_commissions_by_container)

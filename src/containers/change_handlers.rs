@@ -1,7 +1,6 @@
 //! The operations that change containers.
 
 use actix_web::{HttpResponse, delete, patch, post, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::changes::{self, Asker, ChangePlan, UpdateContainer, Wish};
 use super::handlers::is_manager;
@@ -9,6 +8,7 @@ use super::models::Container;
 use super::transfer::{self, TransferContainer};
 use crate::auth::principal::{Account, ContainersWrite, NotOnBehalf, Principal, Standard};
 use crate::error::Result;
+use crate::http::routes::ServiceConfig;
 use crate::http::{Body, Command, NoFields, Reply};
 use crate::id::{AccountId, ContainerId};
 use crate::state::App;

@@ -3,13 +3,13 @@
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{Container, ContainerStatus, CreateContainer, Product};
 use super::service::{self, ContainerFilter};
 use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, ContainersRead, ContainersWrite, Principal};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::{AccountId, ContainerId};
 use crate::state::App;
@@ -19,7 +19,7 @@ list_type!(ContainerList, Container, "A page of containers, newest first.");
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
-        utoipa_actix_web::scope("/v3/containers")
+        scope("/v3/containers")
             .service(list_containers)
             .service(create_container)
             .service(get_container)

@@ -16,6 +16,10 @@ pub(super) const LOCK_TIMEOUT_MS: u32 = 3_000;
 const READER_CACHE_KIB: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 16_000;
 
+/// Pages in SQLite's log when the writer takes them over into the file. Most writes change the same few pages at the ends of
+/// indexes, which are copied once then; more would only make the log longer.
+const CHECKPOINT_PAGES: u32 = 8_000;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
@@ -98,6 +102,7 @@ fn open_sqlite(path: &str, read_only: bool) -> Result<SqliteConnection, OpenErro
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{cache_kib};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA query_only = {read_only};"
     ))?;
     Ok(conn)

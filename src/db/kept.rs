@@ -21,6 +21,16 @@ pub trait KeepPrepared: Sized {
 
 impl<S> KeepPrepared for S {}
 
+/// Keys for `eq_any` of a statement that is [kept](KeepPrepared): as many as the next power of two, the last one again and again. SQLite
+/// has a place for each key in the text, and so there are few texts.
+pub(crate) fn few_sizes<'a, K: 'a>(keys: impl IntoIterator<Item = &'a K>) -> Vec<&'a K> {
+    let mut keys: Vec<&K> = keys.into_iter().collect();
+    if let Some(last) = keys.last().copied() {
+        keys.resize(keys.len().next_power_of_two(), last);
+    }
+    keys
+}
+
 impl<S, DB> QueryFragment<DB> for Kept<S>
 where
     DB: Backend,

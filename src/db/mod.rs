@@ -3,6 +3,7 @@
 //! `read` is one connection without a transaction, `look_up` one row by its key, `snapshot` several reads that agree, `write` one
 //! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes run on one thread.
 
+mod aside;
 mod columns;
 mod conn;
 mod connection;
@@ -22,15 +23,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::web;
-
+use aside::Aside;
 pub(crate) use columns::{column, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
 pub use day::utc_day;
 pub use failure::{is_lock_timeout, is_unique_violation};
-pub(crate) use insert::insert_rows;
+pub(crate) use insert::{in_few_sizes, insert_rows, upsert_rows};
 pub use kept::KeepPrepared;
+pub(crate) use kept::few_sizes;
 pub(crate) use narrow::narrow;
 pub use search::{containing, search_text};
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
@@ -90,6 +91,7 @@ struct Inner {
     pool: r2d2::Pool<Opener>,
     /// SQLite's; PostgreSQL writes through the pool.
     writer: Option<Writer>,
+    aside: Aside,
     opener: Opener,
 }
 
@@ -120,7 +122,8 @@ impl Db {
             .test_on_check_out(false)
             .connection_timeout(CHECKOUT_TIMEOUT)
             .build_unchecked(reader.clone());
-        Ok(Self { inner: Arc::new(Inner { pool, writer, opener: reader }) })
+        let aside = Aside::start(options.pool_size, CHECKOUT_TIMEOUT)?;
+        Ok(Self { inner: Arc::new(Inner { pool, writer, aside, opener: reader }) })
     }
 
     /// Runs one statement, or several that need not agree, on a connection without a transaction.
@@ -133,7 +136,7 @@ impl Db {
         F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     {
         let db = self.clone();
-        within(READ_DEADLINE, aside(move || db.read_blocking(work))).await
+        within(READ_DEADLINE, self.inner.aside.run(move || db.read_blocking(work))).await
     }
 
     /// [`Db::read`] of a row by its key. On SQLite, whose readers wait for nobody, that takes less than to hand the work to
@@ -162,7 +165,7 @@ impl Db {
         F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     {
         let db = self.clone();
-        within(READ_DEADLINE, aside(move || db.snapshot_blocking(work))).await
+        within(READ_DEADLINE, self.inner.aside.run(move || db.snapshot_blocking(work))).await
     }
 
     /// One transaction; `work` may run again after a serialisation failure.
@@ -177,7 +180,7 @@ impl Db {
     {
         let Some(writer) = &self.inner.writer else {
             let db = self.clone();
-            return within(WRITE_DEADLINE, aside(move || db.write_on_pool(work))).await;
+            return within(WRITE_DEADLINE, self.inner.aside.run(move || db.write_on_pool(work))).await;
         };
         let (sender, receiver) = tokio::sync::oneshot::channel();
         writer.submit(work, move |result| {
@@ -257,11 +260,6 @@ impl Db {
 /// A start that fails at the database names the setting.
 fn unreachable(url: &DatabaseUrl, error: &impl std::fmt::Display) -> Error {
     Error::Unavailable(format!("DATABASE_URL: {url}: {error}"))
-}
-
-/// Runs `work` on a thread that may wait.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    web::block(work).await.map_err(Error::internal)?
 }
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

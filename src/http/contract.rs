@@ -1,18 +1,57 @@
 //! What the OpenAPI document says of paths, methods and query parameters, as tables for requests that break it.
 //!
-//! Built once from the document that is served, so that the two cannot differ. HEAD counts wherever GET does.
+//! Read once from the text that is served, so that the two cannot differ. HEAD counts wherever GET does.
 
 use std::collections::{BTreeMap, HashMap};
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-use utoipa::openapi::{Components, OpenApi, PathItem, RefOr};
+use serde::Deserialize;
 
 use super::query::pairs;
 use crate::error::{Code, Error, Problem, Result, Violation};
-use crate::openapi::is_public;
 use crate::state::AppState;
+
+/// What of an OpenAPI document is read here.
+#[derive(Deserialize)]
+struct Document {
+    paths: BTreeMap<String, PathItem>,
+    #[serde(default)]
+    components: Components,
+}
+
+#[derive(Default, Deserialize)]
+struct Components {
+    #[serde(default)]
+    parameters: HashMap<String, Parameter>,
+}
+
+#[derive(Deserialize)]
+struct PathItem {
+    delete: Option<Operation>,
+    get: Option<Operation>,
+    patch: Option<Operation>,
+    post: Option<Operation>,
+    put: Option<Operation>,
+}
+
+#[derive(Deserialize)]
+struct Operation {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    #[serde(default)]
+    security: Vec<HashMap<String, Vec<String>>>,
+}
+
+/// A parameter, or where it stands.
+#[derive(Deserialize)]
+struct Parameter {
+    #[serde(rename = "$ref")]
+    reference: Option<String>,
+    name: Option<String>,
+    #[serde(rename = "in")]
+    location: Option<String>,
+}
 
 /// Every path of the document with its operations.
 #[derive(Debug)]
@@ -29,7 +68,7 @@ struct PathRules {
     segments: Vec<Segment>,
     /// For `Allow`.
     allow: String,
-    operations: BTreeMap<String, Rules>,
+    operations: BTreeMap<&'static str, Rules>,
 }
 
 #[derive(Debug)]
@@ -46,19 +85,22 @@ enum Segment {
 }
 
 impl Contract {
-    /// The tables of `document`.
-    #[must_use]
-    pub fn of(document: &OpenApi) -> Self {
+    /// The tables of an OpenAPI document.
+    ///
+    /// # Errors
+    /// A text that is none.
+    pub fn of(document: &str) -> Result<Self> {
+        let document: Document = serde_json::from_str(document).map_err(Error::internal)?;
         let mut contract = Self { literal: HashMap::new(), spelled: HashMap::new(), paths: Vec::new() };
-        for (path, item) in &document.paths.paths {
+        for (path, item) in &document.paths {
             let index = contract.paths.len();
             if !path.contains('{') {
                 contract.literal.insert(path.clone(), index);
             }
             contract.spelled.insert(path.clone(), index);
-            contract.paths.push(PathRules::of(path, item, document.components.as_ref()));
+            contract.paths.push(PathRules::of(path, item, &document.components));
         }
-        contract
+        Ok(contract)
     }
 
     /// Why a request that reached no operation has none: 405 with `Allow`, or 404.
@@ -91,10 +133,13 @@ impl Contract {
 }
 
 impl PathRules {
-    fn of(path: &str, item: &PathItem, components: Option<&Components>) -> Self {
+    fn of(path: &str, item: &PathItem, components: &Components) -> Self {
+        let PathItem { delete, get, patch, post, put } = item;
+        let operations = [("DELETE", delete), ("GET", get), ("PATCH", patch), ("POST", post), ("PUT", put)];
+        let rules = |operation: &Option<Operation>| operation.as_ref().map(|one| Rules::of(one, components));
         let operations: BTreeMap<_, _> =
-            operations(item).map(|(method, operation)| (method.to_owned(), Rules::of(operation, components))).collect();
-        let mut allow: Vec<&str> = operations.keys().map(String::as_str).collect();
+            operations.into_iter().filter_map(|(method, operation)| Some((method, rules(operation)?))).collect();
+        let mut allow: Vec<&str> = operations.keys().copied().collect();
         if allow.contains(&"GET") {
             allow.push("HEAD");
         }
@@ -115,12 +160,12 @@ impl PathRules {
 }
 
 impl Rules {
-    fn of(operation: &Operation, components: Option<&Components>) -> Self {
-        let parameters = operation.parameters.iter().flatten().filter_map(|one| resolve(one, components));
-        let in_query = parameters.filter(|parameter| matches!(parameter.parameter_in, ParameterIn::Query));
+    fn of(operation: &Operation, components: &Components) -> Self {
+        let parameters = operation.parameters.iter().filter_map(|one| one.resolved(components));
+        let in_query = parameters.filter(|parameter| parameter.location.as_deref() == Some("query"));
         Self {
-            query_names: in_query.map(|parameter| parameter.name.clone()).collect(),
-            is_public: is_public(operation),
+            query_names: in_query.filter_map(|parameter| parameter.name.clone()).collect(),
+            is_public: operation.security.iter().all(HashMap::is_empty),
         }
     }
 }
@@ -144,24 +189,11 @@ impl Segment {
     }
 }
 
-fn resolve<'a>(parameter: &'a RefOr<Parameter>, components: Option<&'a Components>) -> Option<&'a Parameter> {
-    match parameter {
-        RefOr::T(parameter) => Some(parameter),
-        RefOr::Ref(reference) => {
-            let name = reference.ref_location.strip_prefix("#/components/parameters/")?;
-            match components?.parameters.get(name)? {
-                RefOr::T(parameter) => Some(parameter),
-                RefOr::Ref(_) => None,
-            }
-        }
+impl Parameter {
+    fn resolved<'a>(&'a self, components: &'a Components) -> Option<&'a Self> {
+        let Some(reference) = &self.reference else { return Some(self) };
+        components.parameters.get(reference.strip_prefix("#/components/parameters/")?)
     }
-}
-
-/// The operations of a path with their methods in capitals.
-pub(crate) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
-    [("DELETE", &item.delete), ("GET", &item.get), ("PATCH", &item.patch), ("POST", &item.post), ("PUT", &item.put)]
-        .into_iter()
-        .filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 
 /// Refuses query parameters that the document does not know for the matched operation.
@@ -196,22 +228,36 @@ fn unknown_parameters(unknown: &[String], known: &[String]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItemBuilder};
-    use utoipa::openapi::{OpenApiBuilder, PathsBuilder};
+    use serde_json::json;
 
     use super::*;
 
     fn contract() -> Contract {
-        let item = |methods: &[HttpMethod]| {
-            methods.iter().fold(PathItemBuilder::new(), |item, method| {
-                item.operation(method.clone(), OperationBuilder::new().build())
-            })
-        };
-        let paths = PathsBuilder::new()
-            .path("/v3/things/{thingId}", item(&[HttpMethod::Get, HttpMethod::Patch]).build())
-            .path("/v3/things/attach", item(&[HttpMethod::Post]).build())
-            .path("/badge/{code}.svg", item(&[HttpMethod::Get]).build());
-        Contract::of(&OpenApiBuilder::new().paths(paths.build()).build())
+        let open = json!({"security": [{}]});
+        let document = json!({
+            "openapi": "3.1.0",
+            "paths": {
+                "/v3/things/{thingId}": {
+                    "get": {"parameters": [{"$ref": "#/components/parameters/Limit"}, {"name": "thingId", "in": "path"}],
+                        "security": [{"apiKey": ["things:read"]}]},
+                    "patch": open,
+                },
+                "/v3/things/attach": {"post": open},
+                "/badge/{code}.svg": {"get": {}},
+            },
+            "components": {"parameters": {"Limit": {"name": "limit", "in": "query"}}},
+        });
+        Contract::of(&document.to_string()).unwrap()
+    }
+
+    #[test]
+    fn parameters_of_the_query_and_public_operations_are_known() {
+        let contract = contract();
+        assert_eq!(contract.rules("/v3/things/{thingId}", &Method::GET).unwrap().query_names, ["limit"]);
+        let public =
+            [("/v3/things/{thingId}", Method::PATCH), ("/badge/{code}.svg", Method::GET), ("/else", Method::GET)];
+        assert!(public.iter().all(|(path, method)| contract.is_public(path, method)));
+        assert!(!contract.is_public("/v3/things/{thingId}", &Method::GET));
     }
 
     fn allow(path: &str) -> Option<String> {

@@ -16,6 +16,7 @@ mod problem;
 mod query;
 mod reply;
 mod request;
+pub mod routes;
 mod strict;
 
 pub use etag::{IfMatch, conditional, conditional_bytes, conditional_tagged, etag, etag_in_two};

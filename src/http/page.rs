@@ -9,7 +9,7 @@ use std::str::FromStr;
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder, ResponseError};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -24,6 +24,8 @@ use crate::error::{Code, Error, Problem, Result, Violation};
 const DEFAULT_LIMIT: i64 = 25;
 /// Most rows of a page.
 const MAX_LIMIT: i64 = 100;
+/// What most rows take as JSON at most, so that a page grows into its place once.
+const ROW_BYTES: usize = 1024;
 /// Bytes of the digest in a cursor.
 const SEAL_BYTES: usize = 12;
 
@@ -188,7 +190,11 @@ impl<T: Serialize> Responder for Listing<T> {
         if let Some(link) = &self.next_link {
             response.insert_header((header::LINK, format!("<{link}>; rel=\"next\"")));
         }
-        response.json(self)
+        let mut body = Vec::with_capacity(ROW_BYTES * (self.data.len() + 1));
+        match serde_json::to_writer(&mut body, &self) {
+            Ok(()) => response.content_type(header::ContentType::json()).body(body),
+            Err(error) => Error::internal(error).error_response(),
+        }
     }
 }
 

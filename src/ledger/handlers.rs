@@ -3,7 +3,6 @@
 use actix_web::{get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::balances::{self, LedgerBalances};
 use super::entries::{self, EntryFilter, LedgerEntry};
@@ -11,6 +10,7 @@ use super::journal::{EntryKind, LedgerAccount};
 use crate::auth::principal::{Manager, PayoutsRead};
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Filter, Listing, OneOf, Query, list_type};
 use crate::money::Currency;
 use crate::state::App;
@@ -19,7 +19,7 @@ list_type!(LedgerEntryList, LedgerEntry, "A page of ledger entries, newest first
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/ledger").service(list_ledger_entries).service(get_ledger_balances));
+    config.service(scope("/v3/ledger").service(list_ledger_entries).service(get_ledger_balances));
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 
 use super::months::{self, MonthRow};
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::db::schema::{ledger_balances, ledger_entries};
-use crate::db::{Conn, KeepPrepared, insert_rows, with_conn};
+use crate::db::{Conn, KeepPrepared, few_sizes, insert_rows, upsert_rows};
 use crate::error::{Error, Result};
 use crate::id::{AccountId, EntryId, PayoutId, PostingId};
 use crate::money::{Currency, Money};
@@ -56,8 +57,8 @@ crate::text_enum! {
 }
 
 /// The balances of a partner in one currency, in minor units, signed. Together they are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = ledger_balances)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = ledger_balances, treat_none_as_default_value = false)]
 pub struct Balances {
     /// The partner.
     pub account_id: AccountId,
@@ -185,7 +186,7 @@ impl Journal {
     /// The database's own failure.
     pub fn open(conn: &mut Conn, accounts: &[AccountId]) -> Result<Self> {
         let rows: Vec<Balances> =
-            ledger_balances::table.filter(ledger_balances::account_id.eq_any(accounts)).load(conn)?;
+            ledger_balances::table.filter(ledger_balances::account_id.eq_any(few_sizes(accounts))).kept().load(conn)?;
         rows.iter().filter_map(|row| row.last_entry_id).for_each(EntryId::surpass);
         let balances = rows.into_iter().map(|row| ((row.account_id, row.currency), row)).collect();
         Ok(Self { balances, ..Self::default() })
@@ -243,20 +244,27 @@ impl Journal {
         let mut touched: Vec<_> = self.entries.iter().map(|entry| (entry.account_id, entry.currency)).collect();
         touched.sort_unstable();
         touched.dedup();
-        for balances in touched.iter().filter_map(|key| self.balances.get(key)) {
-            with_conn!(conn, c => diesel::insert_into(ledger_balances::table)
-                .values(balances)
-                .on_conflict((ledger_balances::account_id, ledger_balances::currency))
-                .do_update()
-                .set(balances)
-                .kept()
-                .execute(c))?;
-        }
-        for ((account_id, currency, month), row) in &self.months {
-            if *row != MonthRow::empty(*account_id, *currency, *month) {
-                months::add(conn, row)?;
-            }
-        }
+        let balances: Vec<Balances> = touched.iter().filter_map(|key| self.balances.get(key)).copied().collect();
+        store(conn, &balances)?;
+        let is_change = |row: &&MonthRow| **row != MonthRow::empty(row.account_id, row.currency, row.month);
+        months::add(conn, &self.months.values().filter(is_change).copied().collect::<Vec<_>>())?;
         Ok(())
     }
+}
+
+fn store(conn: &mut Conn, balances: &[Balances]) -> Result<()> {
+    use ledger_balances::{in_payout_minor, in_review_minor, last_entry_id, paid_minor, program_minor, ready_minor};
+    upsert_rows!(conn, balances, rows => diesel::insert_into(ledger_balances::table)
+    .values(rows)
+    .on_conflict((ledger_balances::account_id, ledger_balances::currency))
+    .do_update()
+    .set((
+        program_minor.eq(excluded(program_minor)),
+        in_review_minor.eq(excluded(in_review_minor)),
+        ready_minor.eq(excluded(ready_minor)),
+        in_payout_minor.eq(excluded(in_payout_minor)),
+        paid_minor.eq(excluded(paid_minor)),
+        last_entry_id.eq(excluded(last_entry_id)),
+    )));
+    Ok(())
 }

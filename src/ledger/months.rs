@@ -10,7 +10,7 @@ use diesel::upsert::excluded;
 use super::journal::{EntryKind, Posting};
 use crate::clock::Timestamp;
 use crate::db::schema::ledger_months;
-use crate::db::{Conn, KeepPrepared, with_conn};
+use crate::db::{Conn, upsert_rows};
 use crate::error::Result;
 use crate::id::AccountId;
 use crate::money::Currency;
@@ -78,25 +78,23 @@ impl MonthRow {
     }
 }
 
-/// Adds `row` to what is stored.
+/// Adds `months`, each another one, to what is stored.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn add(conn: &mut Conn, row: &MonthRow) -> Result<()> {
+pub fn add(conn: &mut Conn, months: &[MonthRow]) -> Result<()> {
     use ledger_months::{adjusted_minor, earned_minor, paid_minor, posted_minor, reversed_minor};
-    with_conn!(conn, c => diesel::insert_into(ledger_months::table)
-        .values(row)
-        .on_conflict((ledger_months::account_id, ledger_months::currency, ledger_months::month))
-        .do_update()
-        .set((
-            earned_minor.eq(earned_minor + excluded(earned_minor)),
-            posted_minor.eq(posted_minor + excluded(posted_minor)),
-            reversed_minor.eq(reversed_minor + excluded(reversed_minor)),
-            adjusted_minor.eq(adjusted_minor + excluded(adjusted_minor)),
-            paid_minor.eq(paid_minor + excluded(paid_minor)),
-        ))
-        .kept()
-        .execute(c))?;
+    upsert_rows!(conn, months, rows => diesel::insert_into(ledger_months::table)
+    .values(rows)
+    .on_conflict((ledger_months::account_id, ledger_months::currency, ledger_months::month))
+    .do_update()
+    .set((
+        earned_minor.eq(earned_minor + excluded(earned_minor)),
+        posted_minor.eq(posted_minor + excluded(posted_minor)),
+        reversed_minor.eq(reversed_minor + excluded(reversed_minor)),
+        adjusted_minor.eq(adjusted_minor + excluded(adjusted_minor)),
+        paid_minor.eq(paid_minor + excluded(paid_minor)),
+    )));
     Ok(())
 }
 

@@ -11,25 +11,29 @@ mod samples;
 mod shared;
 mod texts;
 
-use actix_web::App;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{
     ComponentsBuilder, ContactBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, ServerBuilder,
 };
-use utoipa_actix_web::AppExt;
 
 use crate::app::features;
 use crate::error::{Error, Result};
+use crate::http::routes::describe;
 
-/// The document of the whole API, without a server.
+/// The document as it is committed and served. A test holds it against [`document`], which a server that runs does without:
+/// to make it takes more memory than to serve.
+pub const COMMITTED: &str = include_str!("../../openapi/stape-api.json");
+
+/// The document of the whole API, made from the code.
 #[must_use]
 pub fn document() -> OpenApi {
-    let (_, mut document) = App::new().into_utoipa_app().openapi(base()).configure(features).split_for_parts();
+    let mut document = base();
+    describe(&mut document, features);
     complete::complete(&mut document);
     document
 }
 
-/// `document` as it is served, printed and committed: the same text each time.
+/// `document` with its values in the order of their names: the same each time.
 ///
 /// # Errors
 /// A document that cannot be serialised.
@@ -41,7 +45,7 @@ pub fn json(document: &OpenApi) -> Result<serde_json::Value> {
 
 /// Whether an operation needs no credential.
 #[must_use]
-pub(crate) fn is_public(operation: &Operation) -> bool {
+fn is_public(operation: &Operation) -> bool {
     operation.security.iter().flatten().all(|requirement| shared::scheme_of(requirement).is_none())
 }
 

@@ -3,13 +3,13 @@
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::models::{OperatorRequest, OperatorRequestStatus};
 use super::service;
 use crate::auth::principal::{Operator, OperatorBilling};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::OperatorRequestId;
 use crate::state::App;
@@ -18,11 +18,7 @@ list_type!(OperatorRequestList, OperatorRequest, "A page of operator requests, n
 
 /// Registers the operator's operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
-    config.service(
-        utoipa_actix_web::scope("/v3/operator/requests")
-            .service(list_operator_requests)
-            .service(decline_operator_request),
-    );
+    config.service(scope("/v3/operator/requests").service(list_operator_requests).service(decline_operator_request));
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -3,12 +3,12 @@
 use actix_web::{HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::applications::{self, ApplicationStatus, Eligibility, PartnerApplication};
 use crate::auth::principal::{AccountRead, Manager, Operator, OperatorAccounts, Owner};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, NoFields, OneOf, Page, Reply, list_type};
 use crate::id::ApplicationId;
 use crate::program;
@@ -18,17 +18,14 @@ list_type!(PartnerApplicationList, PartnerApplication, "A page of partner applic
 
 /// Registers the managers' operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(
-        utoipa_actix_web::scope("/v3/partner-applications")
-            .service(list_own_applications)
-            .service(create_partner_application),
-    );
+    config
+        .service(scope("/v3/partner-applications").service(list_own_applications).service(create_partner_application));
 }
 
 /// Registers the operator's operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
     config.service(
-        utoipa_actix_web::scope("/v3/operator/partner-applications")
+        scope("/v3/operator/partner-applications")
             .service(list_applications)
             .service(approve_application)
             .service(reject_application),

@@ -12,7 +12,7 @@ pub use handlers::routes;
 pub use terms::{AppliedRate, LevelRow, OverrideRow, RateSource, Terms};
 
 /// Registers the operator's operations.
-pub fn operator_routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn operator_routes(config: &mut crate::http::routes::ServiceConfig) {
     handlers::operator_routes(config);
     operator::routes(config);
 }

@@ -1,18 +1,18 @@
 //! The operator's operations on partners.
 
 use actix_web::{patch, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::standing::{self, Partner, UpdatePartner};
 use crate::auth::principal::{Operator, OperatorAccounts};
 use crate::error::Result;
 use crate::http::Body;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::id::AccountId;
 use crate::state::App;
 
 /// Registers the operation.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/operator/partners").service(update_partner));
+    config.service(scope("/v3/operator/partners").service(update_partner));
 }
 
 /// Decide about a partner's level and rates.

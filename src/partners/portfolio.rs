@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
 use crate::context::Context;
 use crate::db::schema::{container_counts, manager_values, paid_container_groups};
-use crate::db::{Conn, KeepPrepared, with_conn};
+use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::{self, Currency, Money, Rate};
@@ -327,7 +327,8 @@ fn figures(values: &BTreeMap<Currency, Values>, program: &ProgramConfig) -> (i64
 }
 
 fn load_values(conn: &mut Conn, ids: &[AccountId]) -> Result<HashMap<AccountId, BTreeMap<Currency, Values>>> {
-    let rows: Vec<ValuesRow> = manager_values::table.filter(manager_values::account_id.eq_any(ids)).load(conn)?;
+    let rows: Vec<ValuesRow> =
+        manager_values::table.filter(manager_values::account_id.eq_any(few_sizes(ids))).kept().load(conn)?;
     let mut values: HashMap<AccountId, BTreeMap<Currency, Values>> = HashMap::new();
     for row in rows {
         let ValuesRow { paid_containers, monthly_minor, referral_minor, .. } = row;

@@ -9,8 +9,8 @@ use diesel::prelude::*;
 
 use crate::clock::Timestamp;
 use crate::containers::Product;
-use crate::db::Conn;
 use crate::db::schema::{partner_levels, rate_overrides};
+use crate::db::{Conn, KeepPrepared, few_sizes};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::Rate;
@@ -96,14 +96,16 @@ impl Terms {
     pub fn load(conn: &mut Conn, accounts: &[AccountId]) -> Result<HashMap<AccountId, Self>> {
         let mut terms: HashMap<AccountId, Self> = accounts.iter().map(|id| (*id, Self::default())).collect();
         let levels: Vec<LevelRow> = partner_levels::table
-            .filter(partner_levels::account_id.eq_any(accounts))
+            .filter(partner_levels::account_id.eq_any(few_sizes(accounts)))
             .order((partner_levels::account_id, partner_levels::effective_from, partner_levels::id))
             .select(LevelRow::as_select())
+            .kept()
             .load(conn)?;
         let overrides: Vec<OverrideRow> = rate_overrides::table
-            .filter(rate_overrides::account_id.eq_any(accounts))
+            .filter(rate_overrides::account_id.eq_any(few_sizes(accounts)))
             .order((rate_overrides::account_id, rate_overrides::effective_from, rate_overrides::id))
             .select(OverrideRow::as_select())
+            .kept()
             .load(conn)?;
         for row in levels {
             terms.entry(row.account_id).or_default().levels.push(row);

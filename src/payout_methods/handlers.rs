@@ -1,7 +1,6 @@
 //! Operations on payout methods.
 
 use actix_web::{HttpResponse, delete, get, put, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{PayoutMethod, SetPayoutMethod};
 use super::service;
@@ -9,6 +8,7 @@ use crate::accounts::sessions;
 use crate::auth::principal::{Manager, Owner};
 use crate::auth::{Credential, passwords};
 use crate::error::{Code, Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Listing, NoFields, Page, list_type};
 use crate::money::Currency;
 use crate::program;
@@ -18,7 +18,7 @@ list_type!(PayoutMethodList, PayoutMethod, "One page of payout methods, newest f
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/payout-methods").service(list).service(set).service(remove));
+    config.service(scope("/v3/payout-methods").service(list).service(set).service(remove));
 }
 
 /// List payout methods.

@@ -1,18 +1,18 @@
 //! Operations on the schedule of payouts.
 
 use actix_web::{get, put, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{PayoutSchedule, SetPayoutSchedule};
 use super::service;
 use crate::auth::principal::{Manager, Owner};
 use crate::error::Result;
 use crate::http::Body;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/payout-schedule").service(read).service(set));
+    config.service(scope("/v3/payout-schedule").service(read).service(set));
 }
 
 /// Read the payout schedule.

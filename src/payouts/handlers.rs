@@ -3,7 +3,6 @@
 use actix_web::{HttpResponse, get, post, web};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::{Validate, ValidationErrors};
 
 use super::lines::PayoutLine;
@@ -15,6 +14,7 @@ use crate::auth::principal::{Manager, Partner, PayoutsRead, PayoutsWrite};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::http::export::{self, ExportQuery};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{
     Command, Filter, Listing, NoFields, OneOf, Page, Query, Reply, Required, invalid_parameter, list_type,
 };
@@ -36,7 +36,7 @@ pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC,2026-0001,requested,250.00,USD,12,paypal,p…@age
 pub fn routes(config: &mut ServiceConfig) {
     // The first that fits is taken: fixed paths stand before the ids.
     config.service(
-        utoipa_actix_web::scope("/v3/payouts")
+        scope("/v3/payouts")
             .service(list_payouts)
             .service(request_payout)
             .service(preview_payout)

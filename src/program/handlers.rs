@@ -1,17 +1,17 @@
 //! `GET /v3/program`.
 
 use actix_web::{HttpRequest, HttpResponse, get};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{Program, service};
 use crate::auth::principal::Visitor;
 use crate::error::Result;
 use crate::http::conditional;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::state::App;
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(utoipa_actix_web::scope("/v3/program").service(get_program));
+    config.service(scope("/v3/program").service(get_program));
 }
 
 /// The partner program.

@@ -2,12 +2,12 @@
 
 use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, get, put};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::update::{self, SentProgram};
 use super::{Program, service};
 use crate::auth::principal::{Operator, OperatorProgram};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, IfMatch, Listing, Page, conditional, etag, list_type};
 use crate::state::App;
 
@@ -16,7 +16,7 @@ list_type!(ProgramVersionList, Program, "A page of the program's versions, newes
 /// Registers the operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
     config.service(
-        utoipa_actix_web::scope("/v3/operator/program")
+        scope("/v3/operator/program")
             .service(list_program_versions)
             .service(get_operator_program)
             .service(replace_program),

@@ -13,8 +13,8 @@ use crate::accounts::{self, AccountKind, AccountRow};
 use crate::audit;
 use crate::clock::Timestamp;
 use crate::context::Context;
-use crate::db::Conn;
 use crate::db::schema::{clicks, referrals, users};
+use crate::db::{Conn, KeepPrepared, few_sizes};
 use crate::error::Result;
 use crate::id::{AccountId, ClickId, ReferralLinkId};
 use crate::program;
@@ -85,9 +85,10 @@ pub fn attribute(conn: &mut Conn, context: &Context, client: AccountRow, trail: 
 /// The database's failure.
 pub fn unpaid(conn: &mut Conn, clients: &[AccountId]) -> Result<HashMap<AccountId, ReferralRow>> {
     let rows: Vec<ReferralRow> = referrals::table
-        .filter(referrals::client_id.eq_any(clients))
+        .filter(referrals::client_id.eq_any(few_sizes(clients)))
         .filter(referrals::first_paid_at.is_null())
         .select(ReferralRow::as_select())
+        .kept()
         .load(conn)?;
     Ok(rows.into_iter().map(|row| (row.client_id, row)).collect())
 }

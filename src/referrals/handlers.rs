@@ -2,13 +2,13 @@
 
 use actix_web::http::header::ETAG;
 use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::models::{CreateReferralLink, ReferralLink, UpdateReferralLink};
 use super::report::{self, LinkStatistics, StatisticsQuery};
 use super::{clicks, qr, service};
 use crate::auth::principal::{Manager, ReferralLinksRead, ReferralLinksWrite};
 use crate::error::Result;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{
     Body, Command, IfMatch, Listing, Page, Query, Reply, conditional_bytes, conditional_tagged, etag_in_two, list_type,
 };
@@ -21,7 +21,7 @@ list_type!(ReferralLinkList, ReferralLink, "A page of referral links, newest fir
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(
-            utoipa_actix_web::scope("/v3/referral-links")
+            scope("/v3/referral-links")
                 .service(list_referral_links)
                 .service(create_referral_link)
                 .service(get_referral_link)

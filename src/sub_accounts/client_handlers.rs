@@ -4,7 +4,6 @@
 use actix_web::{HttpResponse, delete, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::models::{Access, Billing, Origin};
@@ -15,6 +14,7 @@ use crate::auth::principal::{AccountRead, Owner, Standard};
 use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::error::{Error, Result};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, Filter, Listing, NoFields, OneOf, Reply, list_type, trimmed};
 use crate::id::{AccessRequestId, AccountId};
 use crate::state::App;
@@ -25,14 +25,12 @@ list_type!(AccessRequestList, AccessRequest, "A page of requests to the client, 
 pub fn client_routes(config: &mut ServiceConfig) {
     config
         .service(
-            utoipa_actix_web::scope("/v3/access-requests")
+            scope("/v3/access-requests")
                 .service(list_access_requests)
                 .service(approve_access_request)
                 .service(decline_access_request),
         )
-        .service(
-            utoipa_actix_web::scope("/v3/manager").service(get_manager).service(leave_manager).service(revoke_access),
-        );
+        .service(scope("/v3/manager").service(get_manager).service(leave_manager).service(revoke_access));
 }
 
 /// Registers the operation within `/v3/account`.

@@ -1,7 +1,6 @@
 //! The operations on sub-accounts, and the operator's links.
 
 use actix_web::{HttpResponse, get, patch, post, web};
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::listing::{self, SubAccountFilter};
 use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount, UpdateSubAccount};
@@ -10,6 +9,7 @@ use crate::accounts::models::Account;
 use crate::auth::principal::{Manager, Operator, OperatorAccounts, SubAccountsRead, SubAccountsWrite};
 use crate::error::Result;
 use crate::http::export::{self, ExportQuery};
+use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, Filter, Listing, NoFields, Query, Reply, list_type};
 use crate::id::AccountId;
 use crate::state::App;
@@ -26,7 +26,7 @@ false,12.00 USD,,2026-01-31T12:00:00.000Z\r\n";
 /// Registers the managers' operations.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
-        utoipa_actix_web::scope("/v3/sub-accounts")
+        scope("/v3/sub-accounts")
             // The first that fits is taken: fixed paths stand before the ids.
             .service(list_sub_accounts)
             .service(create_sub_account)

@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, post, web};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 use validator::Validate;
 
 use super::states::ContainerState;
@@ -15,13 +14,14 @@ use crate::batch::BatchResults;
 use crate::context::Context;
 use crate::error::Result;
 use crate::http::Batch;
+use crate::http::routes::{ServiceConfig, scope};
 use crate::state::App;
 
 /// Registers the operator's operations.
 pub fn operator_routes(config: &mut ServiceConfig) {
     config
-        .service(utoipa_actix_web::scope("/v3/operator/usage-reports").service(post_usage_reports))
-        .service(utoipa_actix_web::scope("/v3/operator/container-states").service(post_container_states));
+        .service(scope("/v3/operator/usage-reports").service(post_usage_reports))
+        .service(scope("/v3/operator/container-states").service(post_container_states));
 }
 
 /// A batch of usage reports.

@@ -5,13 +5,13 @@ mod batches;
 mod payouts;
 mod steps;
 
-use utoipa_actix_web::service_config::ServiceConfig;
+use crate::http::routes::{ServiceConfig, scope};
 
 /// Registers the operations.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .service(
-            utoipa_actix_web::scope("/v3/operator/payouts")
+            scope("/v3/operator/payouts")
                 .service(payouts::list_all_payouts)
                 .service(payouts::request_payout_for_partner)
                 .service(payouts::get_payout_as_operator)
@@ -22,10 +22,10 @@ pub fn routes(config: &mut ServiceConfig) {
                 .service(steps::fail_payout),
         )
         .service(
-            utoipa_actix_web::scope("/v3/operator/payout-batches")
+            scope("/v3/operator/payout-batches")
                 .service(batches::create_payout_batch)
                 .service(batches::get_payout_batch)
                 .service(batches::get_payout_batch_file),
         )
-        .service(utoipa_actix_web::scope("/v3/operator/adjustments").service(adjustments::create_adjustment));
+        .service(scope("/v3/operator/adjustments").service(adjustments::create_adjustment));
 }

@@ -3,13 +3,13 @@
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, USER_AGENT};
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use url::form_urlencoded;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::bots::is_bot;
 use super::collector::Click;
 use crate::error::{Error, Result};
 use crate::http::address::client_key;
 use crate::http::came_as_head;
+use crate::http::routes::ServiceConfig;
 use crate::id::ClickId;
 use crate::state::App;
 
