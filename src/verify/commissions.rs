@@ -56,8 +56,11 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
 
 /// Payments whose commission row does not exist.
 pub fn check_strays(conn: &mut Conn, differences: &mut Differences) -> Result<()> {
+    let its_commission = payments::manager_id
+        .eq(commissions::account_id.nullable())
+        .and(payments::commission_id.eq(commissions::id.nullable()));
     let strays: Vec<PaymentId> = payments::table
-        .left_join(commissions::table.on(payments::commission_id.eq(commissions::id.nullable())))
+        .left_join(commissions::table.on(its_commission))
         .filter(payments::manager_id.is_not_null())
         .filter(commissions::id.nullable().is_null())
         .select(payments::id)

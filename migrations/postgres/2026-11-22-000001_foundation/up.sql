@@ -277,7 +277,7 @@ CREATE INDEX refunds_by_payment ON refunds (payment_id);
 -- they were when the row arose.
 CREATE TABLE commissions (
     account_id TEXT COLLATE "C" NOT NULL,
-    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    id TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('commission', 'adjustment')),
     status TEXT COLLATE "C" NOT NULL
         CHECK (status IN ('inReview', 'readyToPayout', 'inPayout', 'paid', 'reversed', 'noCommission')),

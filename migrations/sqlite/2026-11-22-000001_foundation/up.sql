@@ -277,7 +277,7 @@ CREATE INDEX refunds_by_payment ON refunds (payment_id);
 -- they were when the row arose.
 CREATE TABLE commissions (
     account_id TEXT NOT NULL,
-    id TEXT NOT NULL UNIQUE,
+    id TEXT NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('commission', 'adjustment')),
     status TEXT NOT NULL
         CHECK (status IN ('inReview', 'readyToPayout', 'inPayout', 'paid', 'reversed', 'noCommission')),

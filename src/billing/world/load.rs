@@ -11,10 +11,10 @@ use crate::billing::event::{Element, EventData};
 use crate::billing::models::{BillingEventRow, PaymentRow};
 use crate::commissions::{CommissionRow, LineId};
 use crate::containers::{ContainerRow, OwnershipRow};
-use crate::db::Conn;
 use crate::db::schema::{
     billing_events, commissions, container_owners, containers, operator_requests, payments, refunds, sub_account_links,
 };
+use crate::db::{Conn, KeepPrepared, few_sizes};
 use crate::error::Result;
 use crate::id::{AccountId, ContainerId, OperatorRequestId};
 use crate::ledger::Journal;
@@ -60,6 +60,44 @@ impl Named {
     }
 }
 
+/// What tells which accounts a batch concerns.
+#[derive(Debug)]
+struct Concerned {
+    /// The owners that the containers named ever had.
+    owners: HashMap<ContainerId, Vec<OwnershipRow>>,
+    payments: Vec<PaymentRow>,
+    requests: HashMap<OperatorRequestId, OperatorRequestRow>,
+    /// The managers that all these clients ever had.
+    links: HashMap<AccountId, Vec<LinkRow>>,
+}
+
+impl Concerned {
+    fn load(conn: &mut Conn, named: &Named) -> Result<Self> {
+        let owners = owners_of(conn, named)?;
+        let payments: Vec<PaymentRow> = payments::table
+            .filter(payments::external_id.eq_any(few_sizes(&named.payments)))
+            .select(PaymentRow::as_select())
+            .kept()
+            .load(conn)?;
+        let mut concerned = Self { owners, payments, requests: requests_of(conn, named)?, links: HashMap::new() };
+        concerned.links = links_of(conn, &concerned.clients())?;
+        Ok(concerned)
+    }
+
+    fn clients(&self) -> BTreeSet<AccountId> {
+        let owners = self.owners.values().flatten().map(|row| row.account_id);
+        let of_payments = self.payments.iter().map(|row| row.account_id);
+        owners.chain(of_payments).chain(self.requests.values().map(|row| row.account_id)).collect()
+    }
+
+    fn accounts(&self) -> BTreeSet<AccountId> {
+        let managers = self.links.values().flatten().map(|link| link.account_id);
+        let mut accounts = self.clients();
+        accounts.extend(managers.chain(self.payments.iter().filter_map(|row| row.manager_id)));
+        accounts
+    }
+}
+
 impl World {
     /// Locks the accounts that `elements` concern and loads what they name.
     ///
@@ -67,26 +105,20 @@ impl World {
     /// The database's own failure; 503 where owners and managers change faster than they can be locked.
     pub fn load<'a>(conn: &mut Conn, elements: impl IntoIterator<Item = &'a Element>) -> Result<Self> {
         let named = Named::of(elements);
-        let locked = accounts::lock_concerned(conn, |conn| concerned_accounts(conn, &named))?;
-        Self::load_locked(conn, &named, locked)
+        let (locked, concerned) =
+            accounts::lock_around(conn, |conn| Concerned::load(conn, &named), Concerned::accounts)?;
+        Self::load_locked(conn, &named, concerned, locked)
     }
 
-    fn load_locked(conn: &mut Conn, named: &Named, locked: BTreeMap<AccountId, AccountRow>) -> Result<Self> {
-        let requests = requests_of(conn, named)?;
+    fn load_locked(
+        conn: &mut Conn,
+        named: &Named,
+        concerned: Concerned,
+        locked: BTreeMap<AccountId, AccountRow>,
+    ) -> Result<Self> {
+        let Concerned { owners, payments, links, requests } = concerned;
         let container_rows = containers_of(conn, named, &requests)?;
-        let payment_rows: Vec<PaymentRow> = payments::table
-            .filter(payments::external_id.eq_any(&named.payments))
-            .select(PaymentRow::as_select())
-            .load(conn)?;
-        let commission_ids: Vec<LineId> = payment_rows.iter().filter_map(|row| row.commission_id).collect();
-        let commission_rows: Vec<CommissionRow> = if commission_ids.is_empty() {
-            Vec::new()
-        } else {
-            commissions::table
-                .filter(commissions::id.eq_any(commission_ids))
-                .select(CommissionRow::as_select())
-                .load(conn)?
-        };
+        let commission_rows = commissions_of(conn, &payments)?;
         let refund_ids: Vec<String> = if named.refunds.is_empty() {
             Vec::new()
         } else {
@@ -96,21 +128,22 @@ impl World {
                 .load(conn)?
         };
         let known_events: Vec<BillingEventRow> = billing_events::table
-            .filter(billing_events::id.eq_any(&named.event_ids))
+            .filter(billing_events::id.eq_any(few_sizes(&named.event_ids)))
             .select(BillingEventRow::as_select())
+            .kept()
             .load(conn)?;
         let managers: Vec<AccountRow> = locked.values().filter(|row| is_manager(row)).cloned().collect();
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
         let clients: Vec<AccountId> = locked.keys().copied().filter(|id| !manager_ids.contains(id)).collect();
         Ok(Self {
             programs: program::service::history(conn)?,
-            owners: owners_of(conn, named)?,
-            links: links_of(conn, &clients)?,
+            owners,
+            links,
             portfolios: Portfolio::load(conn, &managers)?,
             journal: Journal::open(conn, &manager_ids)?,
             accounts: locked.into_iter().collect(),
             containers: container_rows.into_iter().map(|row| (row.id, Tracked::stored(row))).collect(),
-            payments: payment_rows.into_iter().map(|row| (row.external_id.clone(), Tracked::stored(row))).collect(),
+            payments: payments.into_iter().map(|row| (row.external_id.clone(), Tracked::stored(row))).collect(),
             commissions: commission_rows.into_iter().map(|row| (row.id, Tracked::stored(row))).collect(),
             refund_ids: refund_ids.into_iter().collect(),
             requests,
@@ -127,36 +160,6 @@ impl World {
             applied: Vec::new(),
         })
     }
-}
-
-/// Every owner of the containers and payments named, and every manager that these owners ever had.
-fn concerned_accounts(conn: &mut Conn, named: &Named) -> Result<BTreeSet<AccountId>> {
-    let mut clients: BTreeSet<AccountId> = container_owners::table
-        .filter(container_owners::container_id.eq_any(&named.containers))
-        .select(container_owners::account_id)
-        .load::<AccountId>(conn)?
-        .into_iter()
-        .collect();
-    let of_payments: Vec<(AccountId, Option<AccountId>)> = payments::table
-        .filter(payments::external_id.eq_any(&named.payments))
-        .select((payments::account_id, payments::manager_id))
-        .load(conn)?;
-    clients.extend(of_payments.iter().map(|(client_id, _)| *client_id));
-    if !named.requests.is_empty() {
-        let of_requests: Vec<AccountId> = operator_requests::table
-            .filter(operator_requests::id.eq_any(&named.requests))
-            .select(operator_requests::account_id)
-            .load(conn)?;
-        clients.extend(of_requests);
-    }
-    let managers: Vec<AccountId> = sub_account_links::table
-        .filter(sub_account_links::client_id.eq_any(&clients))
-        .select(sub_account_links::account_id)
-        .distinct()
-        .load(conn)?;
-    clients.extend(managers);
-    clients.extend(of_payments.into_iter().filter_map(|(_, manager_id)| manager_id));
-    Ok(clients)
 }
 
 fn requests_of(conn: &mut Conn, named: &Named) -> Result<HashMap<OperatorRequestId, OperatorRequestRow>> {
@@ -182,8 +185,9 @@ fn containers_of(
         .map(|row| row.account_id)
         .collect();
     let mut rows: Vec<ContainerRow> = containers::table
-        .filter(containers::id.eq_any(&named.containers))
+        .filter(containers::id.eq_any(few_sizes(&named.containers)))
         .select(ContainerRow::as_select())
+        .kept()
         .load(conn)?;
     if !switching.is_empty() {
         let others: Vec<ContainerRow> = containers::table
@@ -196,11 +200,30 @@ fn containers_of(
     Ok(rows)
 }
 
+fn commissions_of(conn: &mut Conn, payments: &[PaymentRow]) -> Result<Vec<CommissionRow>> {
+    let mut ids: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
+    for (manager_id, id) in payments.iter().filter_map(|row| row.manager_id.zip(row.commission_id)) {
+        ids.entry(manager_id).or_default().push(id);
+    }
+    let mut rows = Vec::new();
+    for (manager_id, ids) in ids {
+        let of_manager: Vec<CommissionRow> = commissions::table
+            .filter(commissions::account_id.eq(manager_id))
+            .filter(commissions::id.eq_any(few_sizes(&ids)))
+            .select(CommissionRow::as_select())
+            .kept()
+            .load(conn)?;
+        rows.extend(of_manager);
+    }
+    Ok(rows)
+}
+
 fn owners_of(conn: &mut Conn, named: &Named) -> Result<HashMap<ContainerId, Vec<OwnershipRow>>> {
     let rows: Vec<OwnershipRow> = container_owners::table
-        .filter(container_owners::container_id.eq_any(&named.containers))
+        .filter(container_owners::container_id.eq_any(few_sizes(&named.containers)))
         .order((container_owners::container_id, container_owners::id))
         .select(OwnershipRow::as_select())
+        .kept()
         .load(conn)?;
     let mut owners: HashMap<ContainerId, Vec<OwnershipRow>> = HashMap::new();
     for row in rows {
@@ -209,11 +232,12 @@ fn owners_of(conn: &mut Conn, named: &Named) -> Result<HashMap<ContainerId, Vec<
     Ok(owners)
 }
 
-fn links_of(conn: &mut Conn, clients: &[AccountId]) -> Result<HashMap<AccountId, Vec<LinkRow>>> {
+fn links_of(conn: &mut Conn, clients: &BTreeSet<AccountId>) -> Result<HashMap<AccountId, Vec<LinkRow>>> {
     let rows: Vec<LinkRow> = sub_account_links::table
-        .filter(sub_account_links::client_id.eq_any(clients))
+        .filter(sub_account_links::client_id.eq_any(few_sizes(clients)))
         .order((sub_account_links::client_id, sub_account_links::id))
         .select(LinkRow::as_select())
+        .kept()
         .load(conn)?;
     let mut links: HashMap<AccountId, Vec<LinkRow>> = HashMap::new();
     for row in rows {
