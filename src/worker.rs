@@ -132,7 +132,7 @@ struct LedgerCheck {
 }
 
 impl LedgerCheck {
-    const EVERY: Duration = Duration::from_secs(20);
+    const EVERY: Duration = Duration::from_secs(4);
 
     fn go_on(&mut self, db: &Db, metrics: &WorkerMetrics) -> Result<()> {
         let after = self.after;

@@ -3,6 +3,9 @@
 /// Most rows of a statement that names each value: PostgreSQL takes 65,535 of these.
 const ROWS_MAX: usize = 256;
 
+/// Up to so many rows, COPY takes longer than statements that are prepared already.
+pub(crate) const FEW_ROWS: usize = 16;
+
 /// The rows in slices of 1, 2, 4, … 256, the largest first: statements that differ only by the number of their rows have few
 /// texts then, so that they can be kept prepared.
 pub(crate) fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
@@ -16,8 +19,8 @@ pub(crate) fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 
 /// Inserts `rows` into a table.
 ///
-/// On SQLite each row is a statement, which stays prepared and calls nobody over a network. PostgreSQL gets one row and two, which
-/// is what most requests bring, by statements that stay prepared, and more of them by COPY, which plans nothing.
+/// On SQLite each row is a statement, which stays prepared and calls nobody over a network. PostgreSQL gets a few rows, which is
+/// what requests bring, by statements that stay prepared, and more of them by COPY, which names no values.
 macro_rules! insert_rows {
     ($conn:expr, $table:expr, $rows:expr) => {{
         let rows = &$rows[..];
@@ -25,10 +28,12 @@ macro_rules! insert_rows {
             $crate::db::Conn::Postgres(conn) => {
                 if let Ok(one) = <&[_; 1]>::try_from(rows) {
                     ::diesel::insert_into($table).values(one).execute(conn)?;
-                } else if let Ok(two) = <&[_; 2]>::try_from(rows) {
-                    ::diesel::insert_into($table).values(two).execute(conn)?;
-                } else if !rows.is_empty() {
+                } else if rows.len() > $crate::db::FEW_ROWS {
                     ::diesel::ExecuteCopyFromDsl::execute(::diesel::copy_from($table).from_insertable(rows), conn)?;
+                } else {
+                    for few in $crate::db::in_few_sizes(rows) {
+                        $crate::db::KeepPrepared::kept(::diesel::insert_into($table).values(few)).execute(conn)?;
+                    }
                 }
             }
             $crate::db::Conn::Sqlite(conn) => {

@@ -29,7 +29,7 @@ pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
 pub use day::utc_day;
 pub use failure::{is_lock_timeout, is_unique_violation};
-pub(crate) use insert::{in_few_sizes, insert_rows, upsert_rows};
+pub(crate) use insert::{FEW_ROWS, in_few_sizes, insert_rows, upsert_rows};
 pub use kept::KeepPrepared;
 pub(crate) use kept::few_sizes;
 pub(crate) use narrow::narrow;

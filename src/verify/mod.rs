@@ -29,7 +29,7 @@ use crate::program;
 const ACCOUNTS_PER_PAGE: i64 = 500;
 
 /// Accounts that a running server looks at in one go.
-const ACCOUNTS_PER_CHECK: i64 = 50;
+const ACCOUNTS_PER_CHECK: i64 = 10;
 
 /// No more differences are named than this; the last line says so.
 const MAX_DIFFERENCES: usize = 1_000;
