@@ -1,8 +1,11 @@
 //! Statements that a connection keeps prepared although diesel plans them anew each time. Owns no SQL.
 
 use diesel::backend::Backend;
+use diesel::connection::LoadConnection;
+use diesel::expression::QueryMetadata;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::Integer;
 
 /// A statement that is kept prepared under its text. Diesel does not know whether the text of an update or upsert is always
 /// the same; where it is, each connection plans it once.
@@ -51,8 +54,53 @@ impl<S> QueryId for Kept<S> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<S: diesel::query_builder::Query> diesel::query_builder::Query for Kept<S> {
+impl<S: Query> Query for Kept<S> {
     type SqlType = S::SqlType;
 }
 
 impl<S, C> RunQueryDsl<C> for Kept<S> {}
+
+impl<S> Kept<S> {
+    /// Runs a statement that answers no rows.
+    ///
+    /// [`RunQueryDsl::execute`] hands diesel a reference, and that does not pass on that its statement may be kept; a statement
+    /// whose rows are loaded is handed over itself.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn execute<C>(self, conn: &mut C) -> QueryResult<()>
+    where
+        C: LoadConnection,
+        C::Backend: QueryMetadata<Integer>,
+        Self: QueryFragment<C::Backend>,
+    {
+        conn.load(WithoutRows(self))?.try_for_each(|row| row.map(drop))
+    }
+}
+
+/// A kept statement as one whose rows are loaded, of which there are none.
+struct WithoutRows<S>(Kept<S>);
+
+impl<S, DB> QueryFragment<DB> for WithoutRows<S>
+where
+    DB: Backend,
+    Kept<S>: QueryFragment<DB>,
+{
+    fn walk_ast<'b>(&'b self, pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        self.0.walk_ast(pass)
+    }
+
+    fn is_safe_to_cache_prepared(&self, backend: &DB) -> QueryResult<bool> {
+        self.0.is_safe_to_cache_prepared(backend)
+    }
+}
+
+impl<S> QueryId for WithoutRows<S> {
+    type QueryId = ();
+
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S> Query for WithoutRows<S> {
+    type SqlType = Integer;
+}

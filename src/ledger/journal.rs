@@ -13,7 +13,7 @@ use super::months::{self, MonthRow};
 use crate::clock::Timestamp;
 use crate::commissions::LineId;
 use crate::db::schema::{ledger_balances, ledger_entries};
-use crate::db::{Conn, KeepPrepared, few_sizes, insert_rows, upsert_rows};
+use crate::db::{Conn, KeepPrepared, few_sizes, insert_rows, upsert_rows, with_conn};
 use crate::error::{Error, Result};
 use crate::id::{AccountId, EntryId, PayoutId, PostingId};
 use crate::money::{Currency, Money};
@@ -185,8 +185,10 @@ impl Journal {
     /// # Errors
     /// The database's own failure.
     pub fn open(conn: &mut Conn, accounts: &[AccountId]) -> Result<Self> {
-        let rows: Vec<Balances> =
-            ledger_balances::table.filter(ledger_balances::account_id.eq_any(few_sizes(accounts))).kept().load(conn)?;
+        let rows: Vec<Balances> = with_conn!(conn, c => ledger_balances::table
+            .filter(ledger_balances::account_id.eq_any(few_sizes(accounts)))
+            .kept()
+            .load(c))?;
         rows.iter().filter_map(|row| row.last_entry_id).for_each(EntryId::surpass);
         let balances = rows.into_iter().map(|row| ((row.account_id, row.currency), row)).collect();
         Ok(Self { balances, ..Self::default() })

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 
 use super::level;
 use super::terms::{LevelRow, Terms, level_one_rate};
@@ -15,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
 use crate::context::Context;
 use crate::db::schema::{container_counts, manager_values, paid_container_groups};
-use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
+use crate::db::{Conn, KeepPrepared, few_sizes, upsert_rows, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::{self, Currency, Money, Rate};
@@ -76,7 +77,7 @@ pub struct Values {
     pub referral_minor: i64,
 }
 
-#[derive(Debug, Clone, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = manager_values)]
 struct ValuesRow {
     account_id: AccountId,
@@ -327,8 +328,10 @@ fn figures(values: &BTreeMap<Currency, Values>, program: &ProgramConfig) -> (i64
 }
 
 fn load_values(conn: &mut Conn, ids: &[AccountId]) -> Result<HashMap<AccountId, BTreeMap<Currency, Values>>> {
-    let rows: Vec<ValuesRow> =
-        manager_values::table.filter(manager_values::account_id.eq_any(few_sizes(ids))).kept().load(conn)?;
+    let rows: Vec<ValuesRow> = with_conn!(conn, c => manager_values::table
+        .filter(manager_values::account_id.eq_any(few_sizes(ids)))
+        .kept()
+        .load(c))?;
     let mut values: HashMap<AccountId, BTreeMap<Currency, Values>> = HashMap::new();
     for row in rows {
         let ValuesRow { paid_containers, monthly_minor, referral_minor, .. } = row;
@@ -339,17 +342,21 @@ fn load_values(conn: &mut Conn, ids: &[AccountId]) -> Result<HashMap<AccountId, 
 }
 
 fn write_values(conn: &mut Conn, account_id: AccountId, values: &BTreeMap<Currency, Values>) -> Result<()> {
-    for (currency, values) in values {
+    use manager_values::columns;
+    let row = |(currency, values): (&Currency, &Values)| {
         let Values { paid_containers, monthly_minor, referral_minor } = *values;
-        let row = ValuesRow { account_id, currency: *currency, paid_containers, monthly_minor, referral_minor };
-        with_conn!(conn, c => diesel::insert_into(manager_values::table)
-            .values(&row)
-            .on_conflict((manager_values::account_id, manager_values::currency))
-            .do_update()
-            .set(&row)
-            .kept()
-            .execute(c))?;
-    }
+        ValuesRow { account_id, currency: *currency, paid_containers, monthly_minor, referral_minor }
+    };
+    let rows: Vec<ValuesRow> = values.iter().map(row).collect();
+    upsert_rows!(conn, rows, rows => diesel::insert_into(manager_values::table)
+    .values(rows)
+    .on_conflict((columns::account_id, columns::currency))
+    .do_update()
+    .set((
+        columns::paid_containers.eq(excluded(columns::paid_containers)),
+        columns::monthly_minor.eq(excluded(columns::monthly_minor)),
+        columns::referral_minor.eq(excluded(columns::referral_minor)),
+    )));
     Ok(())
 }
 
@@ -358,8 +365,9 @@ fn change_count(conn: &mut Conn, row: CountRow) -> Result<()> {
     let by = row.containers;
     let key =
         table.filter(account_id.eq(row.account_id)).filter(product.eq(row.product)).filter(plan.eq(row.plan.clone()));
-    if diesel::update(key).set(containers.eq(containers + by)).kept().execute(conn)? == 0 {
-        diesel::insert_into(table).values(row).execute(conn)?;
+    let update = diesel::update(key).set(containers.eq(containers + by)).returning(containers).kept();
+    if with_conn!(conn, c => update.get_result::<i64>(c)).optional()?.is_none() {
+        with_conn!(conn, c => diesel::insert_into(table).values(row).execute(c))?;
     }
     Ok(())
 }
@@ -373,8 +381,9 @@ fn change_group(conn: &mut Conn, row: GroupRow) -> Result<()> {
         .filter(product.eq(row.product))
         .filter(billing_period.eq(row.billing_period))
         .filter(price_minor.eq(row.price_minor));
-    if diesel::update(key).set(containers.eq(containers + by)).kept().execute(conn)? == 0 {
-        diesel::insert_into(table).values(row).execute(conn)?;
+    let update = diesel::update(key).set(containers.eq(containers + by)).returning(containers).kept();
+    if with_conn!(conn, c => update.get_result::<i64>(c)).optional()?.is_none() {
+        with_conn!(conn, c => diesel::insert_into(table).values(row).execute(c))?;
     }
     Ok(())
 }

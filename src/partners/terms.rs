@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use crate::clock::Timestamp;
 use crate::containers::Product;
 use crate::db::schema::{partner_levels, rate_overrides};
-use crate::db::{Conn, KeepPrepared, few_sizes};
+use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::Rate;
@@ -95,18 +95,18 @@ impl Terms {
     /// The database's own failure.
     pub fn load(conn: &mut Conn, accounts: &[AccountId]) -> Result<HashMap<AccountId, Self>> {
         let mut terms: HashMap<AccountId, Self> = accounts.iter().map(|id| (*id, Self::default())).collect();
-        let levels: Vec<LevelRow> = partner_levels::table
+        let levels: Vec<LevelRow> = with_conn!(conn, c => partner_levels::table
             .filter(partner_levels::account_id.eq_any(few_sizes(accounts)))
             .order((partner_levels::account_id, partner_levels::effective_from, partner_levels::id))
             .select(LevelRow::as_select())
             .kept()
-            .load(conn)?;
-        let overrides: Vec<OverrideRow> = rate_overrides::table
+            .load(c))?;
+        let overrides: Vec<OverrideRow> = with_conn!(conn, c => rate_overrides::table
             .filter(rate_overrides::account_id.eq_any(few_sizes(accounts)))
             .order((rate_overrides::account_id, rate_overrides::effective_from, rate_overrides::id))
             .select(OverrideRow::as_select())
             .kept()
-            .load(conn)?;
+            .load(c))?;
         for row in levels {
             terms.entry(row.account_id).or_default().levels.push(row);
         }

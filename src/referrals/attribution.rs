@@ -14,7 +14,7 @@ use crate::audit;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::schema::{clicks, referrals, users};
-use crate::db::{Conn, KeepPrepared, few_sizes};
+use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, ClickId, ReferralLinkId};
 use crate::program;
@@ -84,12 +84,12 @@ pub fn attribute(conn: &mut Conn, context: &Context, client: AccountRow, trail: 
 /// # Errors
 /// The database's failure.
 pub fn unpaid(conn: &mut Conn, clients: &[AccountId]) -> Result<HashMap<AccountId, ReferralRow>> {
-    let rows: Vec<ReferralRow> = referrals::table
+    let rows: Vec<ReferralRow> = with_conn!(conn, c => referrals::table
         .filter(referrals::client_id.eq_any(few_sizes(clients)))
         .filter(referrals::first_paid_at.is_null())
         .select(ReferralRow::as_select())
         .kept()
-        .load(conn)?;
+        .load(c))?;
     Ok(rows.into_iter().map(|row| (row.client_id, row)).collect())
 }
 

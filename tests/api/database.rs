@@ -5,9 +5,10 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
 use diesel::Connection;
+use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
 use stape_api::db::schema::settings;
-use stape_api::db::{Conn, Db, Options, is_lock_timeout, is_unique_violation, migrate};
+use stape_api::db::{Conn, Db, KeepPrepared, Options, is_lock_timeout, is_unique_violation, migrate, with_conn};
 use stape_api::error::{Error, Result};
 
 use crate::support::{Database, Engine};
@@ -30,6 +31,7 @@ macro_rules! both_engines {
 }
 
 both_engines!(
+    a_kept_statement_is_planned_once_on_a_connection,
     a_panic_undoes_its_transaction_whole,
     a_snapshot_sees_one_state_and_cannot_write,
     a_unique_violation_is_told_by_its_columns,
@@ -57,6 +59,32 @@ fn set(conn: &mut Conn, name: &str, value: i32) -> Result<()> {
     let row = settings::table.filter(settings::name.eq(name));
     diesel::update(row).set(settings::value.eq(value.to_string())).execute(conn)?;
     Ok(())
+}
+
+fn a_kept_statement_is_planned_once_on_a_connection(db: &Db) {
+    let planned = Arc::new(AtomicU32::new(0));
+    let count = planned.clone();
+    db.write_blocking(move |conn| {
+        let count = count.clone();
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if matches!(event, InstrumentationEvent::CacheQuery { sql, .. } if sql.starts_with("UPDATE")) {
+                count.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        insert(conn, "kept")?;
+        for value in 1..4 {
+            let update = diesel::update(settings::table.filter(settings::name.eq("kept")))
+                .set(settings::value.eq(value.to_string()))
+                .kept();
+            with_conn!(conn, c => update.execute(c))?;
+        }
+        let last = settings::value.eq("4");
+        diesel::update(settings::table.filter(settings::name.eq("kept"))).set(last).kept().execute(conn)?;
+        assert_eq!(value(conn, "kept")?, 4);
+        Ok(())
+    })
+    .expect("updates");
+    assert_eq!(planned.load(Ordering::Acquire), 1);
 }
 
 fn a_panic_undoes_its_transaction_whole(db: &Db) {

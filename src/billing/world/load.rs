@@ -14,7 +14,7 @@ use crate::containers::{ContainerRow, OwnershipRow};
 use crate::db::schema::{
     billing_events, commissions, container_owners, containers, operator_requests, payments, refunds, sub_account_links,
 };
-use crate::db::{Conn, KeepPrepared, few_sizes};
+use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, ContainerId, OperatorRequestId};
 use crate::ledger::Journal;
@@ -74,11 +74,11 @@ struct Concerned {
 impl Concerned {
     fn load(conn: &mut Conn, named: &Named) -> Result<Self> {
         let owners = owners_of(conn, named)?;
-        let payments: Vec<PaymentRow> = payments::table
+        let payments: Vec<PaymentRow> = with_conn!(conn, c => payments::table
             .filter(payments::external_id.eq_any(few_sizes(&named.payments)))
             .select(PaymentRow::as_select())
             .kept()
-            .load(conn)?;
+            .load(c))?;
         let mut concerned = Self { owners, payments, requests: requests_of(conn, named)?, links: HashMap::new() };
         concerned.links = links_of(conn, &concerned.clients())?;
         Ok(concerned)
@@ -127,11 +127,11 @@ impl World {
                 .select(refunds::external_id)
                 .load(conn)?
         };
-        let known_events: Vec<BillingEventRow> = billing_events::table
+        let known_events: Vec<BillingEventRow> = with_conn!(conn, c => billing_events::table
             .filter(billing_events::id.eq_any(few_sizes(&named.event_ids)))
             .select(BillingEventRow::as_select())
             .kept()
-            .load(conn)?;
+            .load(c))?;
         let managers: Vec<AccountRow> = locked.values().filter(|row| is_manager(row)).cloned().collect();
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
         let clients: Vec<AccountId> = locked.keys().copied().filter(|id| !manager_ids.contains(id)).collect();
@@ -184,11 +184,11 @@ fn containers_of(
         .filter(|row| row.container_id.is_none() && row.status == OperatorRequestStatus::Open)
         .map(|row| row.account_id)
         .collect();
-    let mut rows: Vec<ContainerRow> = containers::table
+    let mut rows: Vec<ContainerRow> = with_conn!(conn, c => containers::table
         .filter(containers::id.eq_any(few_sizes(&named.containers)))
         .select(ContainerRow::as_select())
         .kept()
-        .load(conn)?;
+        .load(c))?;
     if !switching.is_empty() {
         let others: Vec<ContainerRow> = containers::table
             .filter(containers::account_id.eq_any(&switching))
@@ -207,24 +207,24 @@ fn commissions_of(conn: &mut Conn, payments: &[PaymentRow]) -> Result<Vec<Commis
     }
     let mut rows = Vec::new();
     for (manager_id, ids) in ids {
-        let of_manager: Vec<CommissionRow> = commissions::table
+        let of_manager: Vec<CommissionRow> = with_conn!(conn, c => commissions::table
             .filter(commissions::account_id.eq(manager_id))
             .filter(commissions::id.eq_any(few_sizes(&ids)))
             .select(CommissionRow::as_select())
             .kept()
-            .load(conn)?;
+            .load(c))?;
         rows.extend(of_manager);
     }
     Ok(rows)
 }
 
 fn owners_of(conn: &mut Conn, named: &Named) -> Result<HashMap<ContainerId, Vec<OwnershipRow>>> {
-    let rows: Vec<OwnershipRow> = container_owners::table
+    let rows: Vec<OwnershipRow> = with_conn!(conn, c => container_owners::table
         .filter(container_owners::container_id.eq_any(few_sizes(&named.containers)))
         .order((container_owners::container_id, container_owners::id))
         .select(OwnershipRow::as_select())
         .kept()
-        .load(conn)?;
+        .load(c))?;
     let mut owners: HashMap<ContainerId, Vec<OwnershipRow>> = HashMap::new();
     for row in rows {
         owners.entry(row.container_id).or_default().push(row);
@@ -233,12 +233,12 @@ fn owners_of(conn: &mut Conn, named: &Named) -> Result<HashMap<ContainerId, Vec<
 }
 
 fn links_of(conn: &mut Conn, clients: &BTreeSet<AccountId>) -> Result<HashMap<AccountId, Vec<LinkRow>>> {
-    let rows: Vec<LinkRow> = sub_account_links::table
+    let rows: Vec<LinkRow> = with_conn!(conn, c => sub_account_links::table
         .filter(sub_account_links::client_id.eq_any(few_sizes(clients)))
         .order((sub_account_links::client_id, sub_account_links::id))
         .select(LinkRow::as_select())
         .kept()
-        .load(conn)?;
+        .load(c))?;
     let mut links: HashMap<AccountId, Vec<LinkRow>> = HashMap::new();
     for row in rows {
         links.entry(row.client_id).or_default().push(row);
