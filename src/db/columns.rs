@@ -1,6 +1,10 @@
 //! How the crate's own types are stored: words and ids as TEXT, moments as TIMESTAMP, on both engines and through the
 //! connection that is either.
 
+use chrono::{Datelike, Timelike};
+
+use crate::short_text::{ShortText, joined, push_number};
+
 /// Stores a type as TEXT: by `as_str` and `FromStr`, or by the two named functions.
 macro_rules! text_column {
     ($name:ident) => {
@@ -69,12 +73,51 @@ pub(crate) fn stored_moment(text: &str) -> Option<chrono::NaiveDateTime> {
     date.and_hms_nano_opt(part(11..13)?, part(14..16)?, part(17..19)?, nanos)
 }
 
-/// Stores a type that wraps a `NaiveDateTime` as TIMESTAMP.
+/// A moment as SQLite keeps it, as diesel writes it: decimals only where there are any, in groups of three, up to microseconds.
+pub(crate) fn moment_to_store(moment: chrono::NaiveDateTime) -> ShortText {
+    if !(0..=9999).contains(&moment.year()) {
+        return joined([&moment.format("%F %T%.f").to_string()]);
+    }
+    let mut text = ShortText::new();
+    push_number(&mut text, moment.year(), 4);
+    let (month, day, hour) = (moment.month(), moment.day(), moment.hour());
+    let parts = [("-", month), ("-", day), (" ", hour), (":", moment.minute()), (":", moment.second())];
+    for (mark, number) in parts {
+        text.push_str(mark);
+        push_number(&mut text, number, 2);
+    }
+    let micros = moment.nanosecond() / 1_000;
+    if micros > 0 {
+        let (decimals, width) = if micros.is_multiple_of(1_000) { (micros / 1_000, 3) } else { (micros, 6) };
+        text.push('.');
+        push_number(&mut text, decimals, width);
+    }
+    text
+}
+
+/// Stores a type that wraps a `NaiveDateTime` of whole microseconds as TIMESTAMP.
 macro_rules! timestamp_column {
     ($name:ident) => {
         $crate::db::column!($name, diesel::sql_types::Timestamp);
-        $crate::db::timestamp_column!(@write $name, diesel::pg::Pg);
-        $crate::db::timestamp_column!(@write $name, diesel::sqlite::Sqlite);
+
+        impl diesel::serialize::ToSql<diesel::sql_types::Timestamp, diesel::pg::Pg> for $name {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
+            ) -> diesel::serialize::Result {
+                diesel::serialize::ToSql::<diesel::sql_types::Timestamp, diesel::pg::Pg>::to_sql(&self.0, out)
+            }
+        }
+
+        impl diesel::serialize::ToSql<diesel::sql_types::Timestamp, diesel::sqlite::Sqlite> for $name {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, diesel::sqlite::Sqlite>,
+            ) -> diesel::serialize::Result {
+                out.set_value($crate::db::moment_to_store(self.0).to_string());
+                Ok(diesel::serialize::IsNull::No)
+            }
+        }
 
         impl diesel::deserialize::FromSql<diesel::sql_types::Timestamp, diesel::pg::Pg> for $name {
             fn from_sql(bytes: diesel::pg::PgValue<'_>) -> diesel::deserialize::Result<Self> {
@@ -94,13 +137,6 @@ macro_rules! timestamp_column {
                             .map(Self)
                     }
                 }
-            }
-        }
-    };
-    (@write $name:ident, $backend:ty) => {
-        impl diesel::serialize::ToSql<diesel::sql_types::Timestamp, $backend> for $name {
-            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, $backend>) -> diesel::serialize::Result {
-                diesel::serialize::ToSql::<diesel::sql_types::Timestamp, $backend>::to_sql(&self.0, out)
             }
         }
     };
@@ -139,9 +175,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_stored_moment_is_read_as_it_was_written(micros in 0_i64..253_402_300_799_000_000) {
+        fn a_moment_is_stored_as_diesel_does_and_read_as_it_was(micros in 0_i64..260_000_000_000_000_000, digits in 0_u32..7) {
+            let micros = micros - micros % 10_i64.pow(digits);
             let moment = chrono::DateTime::from_timestamp_micros(micros).unwrap().naive_utc();
-            prop_assert_eq!(stored_moment(&moment.format("%F %T%.f").to_string()), Some(moment));
+            let text = moment.format("%F %T%.f").to_string();
+            prop_assert_eq!(stored_moment(&text), (moment.year() <= 9999).then_some(moment));
+            prop_assert_eq!(moment_to_store(moment).to_string(), text);
         }
 
         #[test]

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aside::Aside;
-pub(crate) use columns::{column, stored_moment, text_column, timestamp_column};
+pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::Opener;
 pub use day::utc_day;
