@@ -80,25 +80,37 @@ fn surpass(value: u128) {
 #[error("is not an id of the form {0}_ and 26 characters")]
 pub struct MalformedId(&'static str);
 
-fn parse(text: &str, prefix: &'static str) -> Result<u128, MalformedId> {
+/// The 26 characters of an id. Answers and rows are full of ids, so they are kept as they are written.
+type Digits = [u8; ulid::ULID_LEN];
+
+fn parse(text: &str, prefix: &'static str) -> Result<Digits, MalformedId> {
     let malformed = || MalformedId(prefix);
     let digits = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')).ok_or_else(malformed)?;
-    decode(digits).ok_or_else(malformed)
+    checked(digits).ok_or_else(malformed)
 }
 
-/// The value behind 26 characters, only in the spelling that [`encode`] gives.
-fn decode(digits: &str) -> Option<u128> {
-    let value = ulid::Ulid::from_string(digits).ok()?;
-    (value.array_to_str(&mut [0; ulid::ULID_LEN]) == digits).then_some(value.0)
+/// The characters, only in the spelling that [`encode`] gives: Crockford's alphabet, of at most 128 bits.
+fn checked(digits: &str) -> Option<Digits> {
+    let digits = Digits::try_from(digits.as_bytes()).ok()?;
+    let is_digit =
+        |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
+    let fits = digits.first().is_some_and(|first| *first <= b'7');
+    (fits && digits.into_iter().all(is_digit)).then_some(digits)
 }
 
-fn encode(value: u128) -> ShortText {
-    joined([ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN])])
+fn encode(value: u128) -> Digits {
+    let mut digits = Digits::default();
+    ulid::Ulid(value).array_to_str(&mut digits);
+    digits
 }
 
-/// The id as it is shown.
-fn shown(prefix: &str, value: u128) -> ShortText {
-    joined([prefix, "_", ulid::Ulid(value).array_to_str(&mut [0; ulid::ULID_LEN])])
+/// The value behind the characters.
+fn decode(digits: &Digits) -> u128 {
+    ulid::Ulid::from_string(text(digits)).map_or(0, |ulid| ulid.0)
+}
+
+fn text(digits: &Digits) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// What an event or an audit row is about.
@@ -118,7 +130,7 @@ macro_rules! id_types {
             diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
         )]
         #[diesel(sql_type = diesel::sql_types::Text)]
-        pub struct $name(u128);
+        pub struct $name(Digits);
 
         impl $name {
             /// The prefix before the underscore.
@@ -130,24 +142,28 @@ macro_rules! id_types {
             /// A new id, greater than every id that this server made before.
             #[must_use]
             pub fn new(now: Timestamp) -> Self {
-                Self(next(now))
+                Self(encode(next(now)))
             }
 
             /// Lets every later id of this server be greater than this one, which another server may have made.
             pub fn surpass(self) {
-                surpass(self.0);
+                surpass(decode(&self.0));
             }
 
             /// The 26 characters behind the prefix, as the database keeps them.
             #[must_use]
-            pub fn digits(self) -> ShortText {
-                encode(self.0)
+            pub fn digits(&self) -> &str {
+                text(&self.0)
+            }
+
+            fn shown(&self) -> ShortText {
+                joined([concat!($prefix, "_"), self.digits()])
             }
 
             /// The id whose 26 characters these are.
             #[must_use]
             pub fn from_digits(digits: &str) -> Option<Self> {
-                decode(digits).map(Self)
+                checked(digits).map(Self)
             }
         }
 
@@ -159,7 +175,7 @@ macro_rules! id_types {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str(&shown($prefix, self.0))
+                formatter.write_str(&self.shown())
             }
         }
 
@@ -179,7 +195,7 @@ macro_rules! id_types {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&shown($prefix, self.0))
+                serializer.serialize_str(&self.shown())
             }
         }
 
@@ -254,4 +270,27 @@ id_types! {
     AccessRequestId = "arq", "accessRequest";
     /// A letter that waits for delivery; never shown.
     MailId = "mai", "mail";
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_value_is_read_as_it_was_written_and_in_no_other_spelling(value in any::<u128>(), text in "[0-8][0-9A-Za]{25}") {
+            let digits = encode(value);
+            prop_assert_eq!(decode(&digits), value);
+            prop_assert_eq!(checked(super::text(&digits)), Some(digits));
+            let is_own = ulid::Ulid::from_string(&text).is_ok_and(|ulid| ulid.to_string() == text);
+            prop_assert_eq!(checked(&text).is_some(), is_own);
+        }
+
+        #[test]
+        fn ids_sort_as_their_values(one in any::<u128>(), other in any::<u128>()) {
+            prop_assert_eq!(encode(one).cmp(&encode(other)), one.cmp(&other));
+        }
+    }
 }

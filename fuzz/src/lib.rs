@@ -20,7 +20,7 @@ use stape_api::money::{Currency, MAX_AMOUNT_MINOR, Money, Rate, pro_rata, round}
 pub fn id(text: &str) {
     let Ok(id) = text.parse::<AccountId>() else { return };
     assert_eq!(id.to_string(), text);
-    assert_eq!(AccountId::from_digits(&id.digits()), Some(id));
+    assert_eq!(AccountId::from_digits(id.digits()), Some(id));
     assert_eq!(serde_json::from_value::<AccountId>(Value::from(text)).ok(), Some(id));
     assert!(text.parse::<CommissionId>().is_err());
 }

@@ -93,8 +93,8 @@ impl LineId {
     #[must_use]
     pub fn key(self) -> ShortText {
         match self {
-            Self::Commission(id) => joined([&id.digits(), "c"]),
-            Self::Adjustment(id) => joined([&id.digits(), "a"]),
+            Self::Commission(id) => joined([id.digits(), "c"]),
+            Self::Adjustment(id) => joined([id.digits(), "a"]),
         }
     }
 
