@@ -165,12 +165,11 @@ pub fn routes(config: &mut ServiceConfig) {
     extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[get("")]
-async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) -> Result<Listing<AuditEntry>> {
+async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) -> Result<Listing> {
     let Filter { filter: AuditFilter { created_after, created_before }, page } = filter;
     let (account_id, after, limit) = (who.account_id()?, page.after_key()?, page.fetch());
     let wanted = Wanted { account_id: Some(account_id), created_after, created_before, after, limit };
-    let rows = app.db.read(move |conn| list(conn, &wanted)).await?;
-    Ok(page.listing(rows, |row| row.id).map(AuditEntry::from))
+    app.db.read(move |conn| page.rows(list(conn, &wanted)?, |row| row.id).map(AuditEntry::from).listing()).await
 }
 
 /// Read the whole audit log.
@@ -180,20 +179,15 @@ async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) ->
     responses((status = 200, description = "One page of the log", body = AuditEntryList)),
     security(("apiKey" = ["operator:accounts"])))]
 #[get("")]
-async fn list_all(
-    _who: Operator<OperatorAccounts>,
-    app: App,
-    filter: Filter<OperatorAuditFilter>,
-) -> Result<Listing<AuditEntry>> {
+async fn list_all(_who: Operator<OperatorAccounts>, app: App, filter: Filter<OperatorAuditFilter>) -> Result<Listing> {
     let Filter { filter: OperatorAuditFilter { account_id, created_after, created_before }, page } = filter;
     let (after, limit) = (page.after_key()?, page.fetch());
     // As a filter, an id that is none finds nothing.
     let Ok(account_id) = account_id.map(|text| text.parse()).transpose() else {
-        return Ok(page.listing(Vec::new(), |entry: &AuditEntry| entry.id));
+        return page.listing(Vec::<AuditEntry>::new(), |entry| entry.id);
     };
     let wanted = Wanted { account_id, created_after, created_before, after, limit };
-    let rows = app.db.read(move |conn| list(conn, &wanted)).await?;
-    Ok(page.listing(rows, |row| row.id).map(AuditEntry::from))
+    app.db.read(move |conn| page.rows(list(conn, &wanted)?, |row| row.id).map(AuditEntry::from).listing()).await
 }
 
 /// Writes that the context's actor did `action` to `resource`, in the log of `account_id`.

@@ -160,12 +160,11 @@ pub fn routes(config: &mut ServiceConfig) {
     extensions(("x-accounts" = json!("any"))),
     security(("apiKey" = ["events:read"])))]
 #[get("")]
-async fn list_events(who: Account<EventsRead>, app: App, filter: Filter<EventFilter>) -> Result<Listing<Event>> {
+async fn list_events(who: Account<EventsRead>, app: App, filter: Filter<EventFilter>) -> Result<Listing> {
     let Filter { filter, page } = filter;
     let seen = filter.after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
     let (account_id, after, fetch) = (who.account_id()?, page.after_key()?.unwrap_or(seen), page.fetch());
-    let rows = app.db.read(move |conn| list(conn, account_id, after, fetch)).await?;
-    Ok(page.listing(rows, |event| event.sequence))
+    app.db.read(move |conn| page.listing(list(conn, account_id, after, fetch)?, |event| event.sequence)).await
 }
 
 /// An event before it has its number.

@@ -63,12 +63,13 @@ pub fn routes(config: &mut ServiceConfig) {
     responses((status = 200, description = "One page of accounts", body = AccountList)),
     security(("apiKey" = ["operator:accounts"])))]
 #[get("")]
-async fn list(_who: Operator<OperatorAccounts>, app: App, filter: Filter<AccountFilter>) -> Result<Listing<Account>> {
+async fn list(_who: Operator<OperatorAccounts>, app: App, filter: Filter<AccountFilter>) -> Result<Listing> {
     let Filter { filter, page } = filter;
     let after = page.after_key()?;
     let fetch = page.fetch();
-    let rows = app.db.read(move |conn| search(conn, &filter, after, fetch)).await?;
-    Ok(page.listing(rows, |row| row.id).map(Account::from))
+    app.db
+        .read(move |conn| page.rows(search(conn, &filter, after, fetch)?, |row| row.id).map(Account::from).listing())
+        .await
 }
 
 /// Get an account.

@@ -25,10 +25,11 @@ pub fn routes(config: &mut ServiceConfig) {
     extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[get("")]
-async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing<Member>> {
-    let (account_id, wanted) = (who.account_id()?, page.clone());
-    let rows = app.db.read(move |conn| team::list(conn, account_id, &wanted)).await?;
-    Ok(page.listing(rows, |row| row.id).map(Member::from))
+async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
+    let account_id = who.account_id()?;
+    app.db
+        .read(move |conn| page.rows(team::list(conn, account_id, &page)?, |row| row.id).map(Member::from).listing())
+        .await
 }
 
 /// Add a member.

@@ -24,10 +24,13 @@ pub fn routes(config: &mut ServiceConfig) {
     extensions(("x-accounts" = json!("any"))),
     security(("session" = ["owner"])))]
 #[get("")]
-async fn list(who: Account<Owner>, app: App, page: Page) -> Result<Listing<ApiKey>> {
+async fn list(who: Account<Owner>, app: App, page: Page) -> Result<Listing> {
     let (account_id, after, fetch) = (who.account_id()?, page.after_key()?, page.fetch());
-    let rows = app.db.read(move |conn| service::list(conn, account_id, after, fetch)).await?;
-    Ok(page.listing(rows, |row| row.id).map(ApiKey::from))
+    app.db
+        .read(move |conn| {
+            page.rows(service::list(conn, account_id, after, fetch)?, |row| row.id).map(ApiKey::from).listing()
+        })
+        .await
 }
 
 /// Make an API key.

@@ -79,18 +79,12 @@ struct PaymentQuery {
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("")]
-async fn list_payments(
-    who: Account<CommissionsRead>,
-    app: App,
-    query: Filter<PaymentQuery>,
-) -> Result<Listing<Payment>> {
+async fn list_payments(who: Account<CommissionsRead>, app: App, query: Filter<PaymentQuery>) -> Result<Listing> {
     let (caller_id, by_manager) = (who.account_id()?, sees_as_manager(who.principal().kind));
     let Filter { filter, page } = query;
     let PaymentQuery { occurred_after, occurred_before } = filter;
     let filter = PaymentFilter { caller_id, by_manager, occurred_after, occurred_before };
-    let wanted = page.clone();
-    let rows = app.db.read(move |conn| payments::list(conn, &filter, &wanted)).await?;
-    Ok(page.listing(rows, |payment| payment.id))
+    app.db.read(move |conn| page.listing(payments::list(conn, &filter, &page)?, |payment| payment.id)).await
 }
 
 /// A payment.

@@ -15,6 +15,7 @@ use super::time_series::{self, MaturingCommissions, TimeSeries};
 use crate::auth::principal::{CommissionsRead, Manager};
 use crate::clock::Timestamp;
 use crate::containers::Product;
+use crate::db::Conn;
 use crate::error::Result;
 use crate::http::export::{self, ExportQuery};
 use crate::http::routes::{ServiceConfig, scope};
@@ -123,16 +124,15 @@ impl From<CommissionQuery> for CommissionFilter {
     security(("apiKey" = ["commissions:read"]))
 )]
 #[get("")]
-async fn list_commissions(
-    who: Manager<CommissionsRead>,
-    app: App,
-    query: Filter<CommissionQuery>,
-) -> Result<Listing<Commission>> {
+async fn list_commissions(who: Manager<CommissionsRead>, app: App, query: Filter<CommissionQuery>) -> Result<Listing> {
     let manager_id = who.account_id()?;
     let Filter { filter, page } = query;
     let (filter, after, limit) = (CommissionFilter::from(filter), page.after_key()?, page.fetch());
-    let rows = app.db.read(move |conn| service::list(conn, manager_id, &filter, after, limit)).await?;
-    Ok(page.listing(rows, |commission| commission.id))
+    app.db
+        .read(move |conn| {
+            page.listing(service::list(conn, manager_id, &filter, after, limit)?, |commission| commission.id)
+        })
+        .await
 }
 
 /// Export commissions.
@@ -317,13 +317,15 @@ async fn list_commissions_by_container(
     who: Manager<CommissionsRead>,
     app: App,
     query: Filter<EarningsQuery>,
-) -> Result<Listing<ContainerEarnings>> {
+) -> Result<Listing> {
     let (manager_id, now) = (who.account_id()?, app.clock.now());
     let Filter { filter, page } = query;
-    let (clients, wanted) = (filter.sub_account_id.map(OneOf::ids), page.clone());
-    let rows =
-        app.db.snapshot(move |conn| by_container::list(conn, now, manager_id, clients.as_ref(), &wanted)).await?;
-    Ok(page.listing(rows, |row| row.container.id))
+    let clients = filter.sub_account_id.map(OneOf::ids);
+    let list = move |conn: &mut Conn| {
+        let rows = by_container::list(conn, now, manager_id, clients.as_ref(), &page)?;
+        page.listing(rows, |row| row.container.id)
+    };
+    app.db.snapshot(list).await
 }
 
 /// A commission.

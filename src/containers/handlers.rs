@@ -61,17 +61,13 @@ struct ContainerQuery {
     security(("apiKey" = ["containers:read"]))
 )]
 #[get("")]
-async fn list_containers(
-    who: Account<ContainersRead>,
-    app: App,
-    query: Filter<ContainerQuery>,
-) -> Result<Listing<Container>> {
+async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<ContainerQuery>) -> Result<Listing> {
     let (caller_id, by_manager, now) = (who.account_id()?, is_manager(who.principal()), app.clock.now());
     let Filter { filter, page } = query;
     let sub_account_id = filter.sub_account_id.map(|id| id.parse::<AccountId>());
     // A malformed id, as a filter, finds nothing.
     if let Some(Err(_)) = sub_account_id {
-        return Ok(page.listing(Vec::new(), |container: &Container| container.id));
+        return page.listing(Vec::<Container>::new(), |container| container.id);
     }
     let filter = ContainerFilter {
         sub_account_id: sub_account_id.and_then(Result::ok),
@@ -81,9 +77,11 @@ async fn list_containers(
         limit_exceeded: filter.limit_exceeded,
         with_errors: filter.with_errors,
     };
-    let wanted = page.clone();
-    let rows = app.db.snapshot(move |conn| service::list(conn, now, caller_id, by_manager, &filter, &wanted)).await?;
-    Ok(page.listing(rows, |container| container.id))
+    app.db
+        .snapshot(move |conn| {
+            page.listing(service::list(conn, now, caller_id, by_manager, &filter, &page)?, |container| container.id)
+        })
+        .await
 }
 
 /// Create a container.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder, ResponseError};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -34,7 +34,7 @@ const SEAL_BYTES: usize = 12;
 pub struct Page {
     /// How many rows at most; a service asks for [`Page::fetch`].
     pub limit: i64,
-    /// Key of the last row of the page before, as the list gave it to [`Page::listing`].
+    /// Key of the last row of the page before, as the list gave it to [`Page::rows`].
     pub after: Option<String>,
     binding: Binding,
 }
@@ -78,16 +78,24 @@ impl Page {
         self.after.as_deref().map(|key| key.parse().map_err(|_| invalid_cursor())).transpose()
     }
 
-    /// The answer: at most [`Page::limit`] of `rows`, with the cursor behind the last of them, whose key is `key(row)`.
+    /// At most [`Page::limit`] of `rows`, with the cursor behind the last of them, whose key is `key(row)`.
     #[must_use]
-    pub fn listing<T, K: Display>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Listing<T> {
+    pub fn rows<T, K: Display>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Rows<T> {
         let shown = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > shown;
         rows.truncate(shown);
         let last = rows.last().filter(|_| has_more);
         let next_cursor = last.map(|row| self.binding.seal(&key(row).to_string()));
         let next_link = next_cursor.as_deref().map(|cursor| self.binding.link(cursor));
-        Listing { data: rows, has_more, next_cursor, next_link }
+        Rows { data: rows, has_more, next_cursor, next_link }
+    }
+
+    /// [`Page::rows`] as they are answered.
+    ///
+    /// # Errors
+    /// Rows that cannot be serialised.
+    pub fn listing<T: Serialize, K: Display>(&self, rows: Vec<T>, key: impl Fn(&T) -> K) -> Result<Listing> {
+        self.rows(rows, key).listing()
     }
 }
 
@@ -159,10 +167,10 @@ fn caller_of(request: &HttpRequest) -> String {
     }
 }
 
-/// One page of a list, as it is answered.
+/// The rows of one page.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listing<T> {
+pub struct Rows<T> {
     /// The rows.
     pub data: Vec<T>,
     /// Whether there are more.
@@ -173,16 +181,36 @@ pub struct Listing<T> {
     next_link: Option<String>,
 }
 
-impl<T> Listing<T> {
+impl<T> Rows<T> {
     /// The same page with each row in another form.
     #[must_use]
-    pub fn map<U>(self, form: impl FnMut(T) -> U) -> Listing<U> {
+    pub fn map<U>(self, form: impl FnMut(T) -> U) -> Rows<U> {
         let Self { data, has_more, next_cursor, next_link } = self;
-        Listing { data: data.into_iter().map(form).collect(), has_more, next_cursor, next_link }
+        Rows { data: data.into_iter().map(form).collect(), has_more, next_cursor, next_link }
     }
 }
 
-impl<T: Serialize> Responder for Listing<T> {
+impl<T: Serialize> Rows<T> {
+    /// The page as it is answered.
+    ///
+    /// # Errors
+    /// Rows that cannot be serialised.
+    pub fn listing(self) -> Result<Listing> {
+        let mut body = Vec::with_capacity(ROW_BYTES * (self.data.len() + 1));
+        serde_json::to_writer(&mut body, &self).map_err(Error::internal)?;
+        Ok(Listing { body, next_link: self.next_link })
+    }
+}
+
+/// One page of a list as it is answered. It is written where its rows are read, on the database's thread: their texts lie in that
+/// core's caches, and what one thread allocated another one frees at a price.
+#[derive(Debug)]
+pub struct Listing {
+    body: Vec<u8>,
+    next_link: Option<String>,
+}
+
+impl Responder for Listing {
     type Body = BoxBody;
 
     fn respond_to(self, _request: &HttpRequest) -> HttpResponse {
@@ -190,11 +218,7 @@ impl<T: Serialize> Responder for Listing<T> {
         if let Some(link) = &self.next_link {
             response.insert_header((header::LINK, format!("<{link}>; rel=\"next\"")));
         }
-        let mut body = Vec::with_capacity(ROW_BYTES * (self.data.len() + 1));
-        match serde_json::to_writer(&mut body, &self) {
-            Ok(()) => response.content_type(header::ContentType::json()).body(body),
-            Err(error) => Error::internal(error).error_response(),
-        }
+        response.content_type(header::ContentType::json()).body(self.body)
     }
 }
 
@@ -232,7 +256,7 @@ mod tests {
     }
 
     fn cursor_of(uri: &str) -> String {
-        page(uri).unwrap().listing((1..=101).collect(), |row: &i64| *row).next_cursor.unwrap()
+        page(uri).unwrap().rows((1..=101).collect(), |row: &i64| *row).next_cursor.unwrap()
     }
 
     #[test]
@@ -286,9 +310,9 @@ mod tests {
     #[test]
     fn the_last_page_has_no_cursor() {
         let page = page("/v3/things?limit=3").unwrap();
-        let last = page.listing(vec![1, 2, 3], |row| *row);
+        let last = page.rows(vec![1, 2, 3], |row| *row);
         assert_eq!((last.has_more, last.next_cursor, last.next_link), (false, None, None));
-        let more = page.listing(vec![1, 2, 3, 4], |row| *row);
+        let more = page.rows(vec![1, 2, 3, 4], |row| *row);
         assert_eq!((more.data.len(), more.has_more), (3, true));
         assert!(more.next_link.unwrap().starts_with("/v3/things?limit=3&cursor="));
     }

@@ -70,16 +70,11 @@ impl From<EntryQuery> for EntryFilter {
     security(("apiKey" = ["payouts:read"]))
 )]
 #[get("/entries")]
-async fn list_ledger_entries(
-    who: Manager<PayoutsRead>,
-    app: App,
-    query: Filter<EntryQuery>,
-) -> Result<Listing<LedgerEntry>> {
+async fn list_ledger_entries(who: Manager<PayoutsRead>, app: App, query: Filter<EntryQuery>) -> Result<Listing> {
     let account_id = who.account_id()?;
     let Filter { filter, page } = query;
-    let (filter, wanted) = (EntryFilter::from(filter), page.clone());
-    let rows = app.db.read(move |conn| entries::list(conn, account_id, &filter, &wanted)).await?;
-    Ok(page.listing(rows, |entry| entry.id))
+    let filter = EntryFilter::from(filter);
+    app.db.read(move |conn| page.listing(entries::list(conn, account_id, &filter, &page)?, |entry| entry.id)).await
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -45,11 +45,10 @@ async fn list_operator_requests(
     _who: Operator<OperatorBilling>,
     app: App,
     query: Filter<OperatorRequestQuery>,
-) -> Result<Listing<OperatorRequest>> {
+) -> Result<Listing> {
     let Filter { filter, page } = query;
-    let (statuses, wanted) = (filter.status.map(|list| list.0).unwrap_or_default(), page.clone());
-    let rows = app.db.read(move |conn| service::list(conn, &statuses, &wanted)).await?;
-    Ok(page.listing(rows, |request| request.id))
+    let statuses = filter.status.map(|list| list.0).unwrap_or_default();
+    app.db.read(move |conn| page.listing(service::list(conn, &statuses, &page)?, |request| request.id)).await
 }
 
 /// Why a request is declined.

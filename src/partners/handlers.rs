@@ -9,7 +9,7 @@ use super::applications::{self, ApplicationStatus, Eligibility, PartnerApplicati
 use crate::auth::principal::{AccountRead, Manager, Operator, OperatorAccounts, Owner};
 use crate::error::Result;
 use crate::http::routes::{ServiceConfig, scope};
-use crate::http::{Command, Filter, Listing, NoFields, OneOf, Page, Reply, list_type};
+use crate::http::{Command, Filter, Listing, NoFields, OneOf, Page, Reply, Rows, list_type};
 use crate::id::ApplicationId;
 use crate::program;
 use crate::state::App;
@@ -61,16 +61,17 @@ struct OwnApplications {
 )]
 #[get("")]
 async fn list_own_applications(who: Manager<AccountRead>, app: App, page: Page) -> Result<web::Json<OwnApplications>> {
-    let (account_id, wanted) = (who.account_id()?, page.clone());
+    let account_id = who.account_id()?;
     let (eligibility, rows) = app
         .db
         .snapshot(move |conn| {
             let program = program::service::current(conn)?;
             let eligibility = applications::eligibility(conn, account_id, &program)?;
-            Ok((eligibility, applications::list(conn, Some(account_id), &[], &wanted)?))
+            let applications = applications::list(conn, Some(account_id), &[], &page)?;
+            Ok((eligibility, page.rows(applications, |application| application.id)))
         })
         .await?;
-    let Listing { data, has_more, next_cursor, .. } = page.listing(rows, |application| application.id);
+    let Rows { data, has_more, next_cursor, .. } = rows;
     Ok(web::Json(OwnApplications { eligibility, data, has_more, next_cursor }))
 }
 
@@ -121,11 +122,12 @@ async fn list_applications(
     _who: Operator<OperatorAccounts>,
     app: App,
     query: Filter<ApplicationQuery>,
-) -> Result<Listing<PartnerApplication>> {
+) -> Result<Listing> {
     let Filter { filter, page } = query;
-    let (statuses, wanted) = (filter.status.map(|list| list.0).unwrap_or_default(), page.clone());
-    let rows = app.db.read(move |conn| applications::list(conn, None, &statuses, &wanted)).await?;
-    Ok(page.listing(rows, |application| application.id))
+    let statuses = filter.status.map(|list| list.0).unwrap_or_default();
+    app.db
+        .read(move |conn| page.listing(applications::list(conn, None, &statuses, &page)?, |application| application.id))
+        .await
 }
 
 /// Approve a partner application.

@@ -29,10 +29,15 @@ pub fn routes(config: &mut ServiceConfig) {
     extensions(("x-accounts" = json!("manager"))),
     security(("session" = ["owner"])))]
 #[get("")]
-async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing<PayoutMethod>> {
-    let (account_id, wanted, now) = (who.account_id()?, page.clone(), app.clock.now());
-    let rows = app.db.read(move |conn| service::list(conn, account_id, &wanted)).await?;
-    Ok(page.listing(rows, |row| row.currency).map(|row| row.resource(now)))
+async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
+    let (account_id, now) = (who.account_id()?, app.clock.now());
+    app.db
+        .read(move |conn| {
+            page.rows(service::list(conn, account_id, &page)?, |row| row.currency)
+                .map(|row| row.resource(now))
+                .listing()
+        })
+        .await
 }
 
 /// Set the payout method of a currency.

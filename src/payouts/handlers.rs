@@ -87,12 +87,17 @@ impl From<PayoutQuery> for PayoutFilter {
     security(("apiKey" = ["payouts:read"]))
 )]
 #[get("")]
-async fn list_payouts(who: Manager<PayoutsRead>, app: App, query: Filter<PayoutQuery>) -> Result<Listing<Payout>> {
+async fn list_payouts(who: Manager<PayoutsRead>, app: App, query: Filter<PayoutQuery>) -> Result<Listing> {
     let Filter { filter, page } = query;
     let (account_id, filter) = (who.account_id()?, PayoutFilter::from(filter));
     let (after, limit) = (page.after_key()?, page.fetch());
-    let rows = app.db.read(move |conn| service::list(conn, Some(account_id), &filter, after, limit)).await?;
-    Ok(page.listing(rows, |row| row.id).map(Payout::from))
+    app.db
+        .read(move |conn| {
+            page.rows(service::list(conn, Some(account_id), &filter, after, limit)?, |row| row.id)
+                .map(Payout::from)
+                .listing()
+        })
+        .await
 }
 
 /// Export payouts.
@@ -241,10 +246,9 @@ async fn list_payout_lines(
     app: App,
     id: web::Path<PayoutId>,
     page: Page,
-) -> Result<Listing<PayoutLine>> {
-    let (account_id, wanted) = (who.account_id()?, page.clone());
-    let rows = app.db.snapshot(move |conn| service::lines(conn, account_id, *id, &wanted)).await?;
-    Ok(page.listing(rows, |line| line.id.key()))
+) -> Result<Listing> {
+    let account_id = who.account_id()?;
+    app.db.snapshot(move |conn| page.listing(service::lines(conn, account_id, *id, &page)?, |line| line.id.key())).await
 }
 
 /// Cancel a payout.

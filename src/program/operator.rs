@@ -75,8 +75,6 @@ async fn replace_program(
     security(("apiKey" = ["operator:program"]))
 )]
 #[get("/versions")]
-async fn list_program_versions(_who: Operator<OperatorProgram>, app: App, page: Page) -> Result<Listing<Program>> {
-    let wanted = page.clone();
-    let rows = app.db.read(move |conn| service::list(conn, &wanted)).await?;
-    Ok(page.listing(rows, |program| program.version))
+async fn list_program_versions(_who: Operator<OperatorProgram>, app: App, page: Page) -> Result<Listing> {
+    app.db.read(move |conn| page.listing(service::list(conn, &page)?, |program| program.version)).await
 }

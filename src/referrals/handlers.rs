@@ -43,11 +43,10 @@ pub fn routes(config: &mut ServiceConfig) {
     security(("apiKey" = ["referralLinks:read"]))
 )]
 #[get("")]
-async fn list_referral_links(who: Manager<ReferralLinksRead>, app: App, page: Page) -> Result<Listing<ReferralLink>> {
+async fn list_referral_links(who: Manager<ReferralLinksRead>, app: App, page: Page) -> Result<Listing> {
     let (account_id, url) = (who.account_id()?, app.public_url.clone());
     let (after, limit) = (page.after_key()?, page.fetch());
-    let rows = app.db.read(move |conn| service::list(conn, account_id, &url, after, limit)).await?;
-    Ok(page.listing(rows, |link| link.id))
+    app.db.read(move |conn| page.listing(service::list(conn, account_id, &url, after, limit)?, |link| link.id)).await
 }
 
 /// Create a referral link.

@@ -86,16 +86,13 @@ struct AccessRequestQuery {
     security(("session" = ["owner"]))
 )]
 #[get("")]
-async fn list_access_requests(
-    who: Standard<Owner>,
-    app: App,
-    query: Filter<AccessRequestQuery>,
-) -> Result<Listing<AccessRequest>> {
+async fn list_access_requests(who: Standard<Owner>, app: App, query: Filter<AccessRequestQuery>) -> Result<Listing> {
     let Filter { filter, page } = query;
-    let (client_id, wanted) = (who.account_id()?, page.clone());
+    let client_id = who.account_id()?;
     let statuses = filter.status.map(|list| list.0).unwrap_or_default();
-    let rows = app.db.read(move |conn| requests::list(conn, client_id, &statuses, &wanted)).await?;
-    Ok(page.listing(rows, |request| request.id))
+    app.db
+        .read(move |conn| page.listing(requests::list(conn, client_id, &statuses, &page)?, |request| request.id))
+        .await
 }
 
 /// Approve an access request.

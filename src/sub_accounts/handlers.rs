@@ -62,11 +62,16 @@ async fn list_sub_accounts(
     who: Manager<SubAccountsRead>,
     app: App,
     query: Filter<SubAccountFilter>,
-) -> Result<Listing<SubAccount>> {
+) -> Result<Listing> {
     let Filter { filter, page } = query;
     let (manager_id, now, after, limit) = (who.account_id()?, app.clock.now(), page.after_key()?, page.fetch());
-    let rows = app.db.snapshot(move |conn| listing::list(conn, now, manager_id, &filter, after, limit)).await?;
-    Ok(page.listing(rows, |(link_id, _)| *link_id).map(|(_, sub_account)| sub_account))
+    app.db
+        .snapshot(move |conn| {
+            page.rows(listing::list(conn, now, manager_id, &filter, after, limit)?, |(link_id, _)| *link_id)
+                .map(|(_, sub_account)| sub_account)
+                .listing()
+        })
+        .await
 }
 
 /// Export sub-accounts.

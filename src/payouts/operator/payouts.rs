@@ -57,7 +57,7 @@ pub(super) async fn list_all_payouts(
     _who: Operator<OperatorPayouts>,
     app: App,
     query: Filter<OperatorPayoutQuery>,
-) -> Result<Listing<Payout>> {
+) -> Result<Listing> {
     let Filter { filter, page } = query;
     let filter = PayoutFilter {
         accounts: filter.account_id.map(OneOf::ids),
@@ -68,8 +68,11 @@ pub(super) async fn list_all_payouts(
         created_before: filter.created_before,
     };
     let (after, limit) = (page.after_key()?, page.fetch());
-    let rows = app.db.read(move |conn| service::list(conn, None, &filter, after, limit)).await?;
-    Ok(page.listing(rows, |row| row.id).map(Payout::from))
+    app.db
+        .read(move |conn| {
+            page.rows(service::list(conn, None, &filter, after, limit)?, |row| row.id).map(Payout::from).listing()
+        })
+        .await
 }
 
 /// For whom a payout is to be requested.
