@@ -23,6 +23,10 @@ THREADS = 2
 MOST_FAILED = 0.01
 
 
+# What a commission takes on disk, with its payment, entries, event, indexes and the log of writing them.
+BYTES_PER_COMMISSION = 6_000
+
+
 def say(text):
     print(text, file=sys.stderr, flush=True)
 
@@ -97,9 +101,9 @@ class Postgres:
         answers = [self.programs / "pg_isready", "-q", "-h", self.directory, "-U", "postgres"]
         wait_for(lambda: subprocess.run(answers).returncode == 0, "PostgreSQL")
 
-    def query(self, sql):
+    def query(self, sql, database="postgres"):
         """Rows of text fields."""
-        command = [self.programs / "psql", "-XqAt", "-F", "\t", "-h", self.directory, "-U", "postgres", "-c", sql]
+        command = [self.programs / "psql", "-XqAt", "-F", "\t", "-h", self.directory, "-U", "postgres", "-d", database, "-c", sql]
         answer = subprocess.run(command, check=True, capture_output=True, text=True, cwd="/")
         return [line.split("\t") for line in answer.stdout.splitlines()]
 
@@ -117,6 +121,11 @@ class Postgres:
             if line.startswith("tps = "):
                 return float(line.split()[2])
         sys.exit(f"pgbench: {answer.stdout}{answer.stderr}")
+
+    def another_database(self, name):
+        """The URL of a new database beside the first one."""
+        self.query(f"CREATE DATABASE {name}")
+        return self.url.replace("///postgres?", f"///{name}?")
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
@@ -186,10 +195,13 @@ def running(thing):
         thing.stop()
 
 
-def workplace():
-    """A directory in memory where there is room, so that the disk of the day is not what is measured."""
+def workplace(commissions):
+    """A directory in memory where there is room, so that the disk of the day is not what is measured. The programs need memory too."""
     shm = pathlib.Path("/dev/shm")
-    parent = shm if shm.is_dir() and shutil.disk_usage(shm).free > 8 << 30 else None
+    need = commissions * BYTES_PER_COMMISSION + (6 << 30)
+    line = next(line for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
+    available = int(line.split()[1]) * 1024
+    parent = shm if shm.is_dir() and min(shutil.disk_usage(shm).free, available) > need else None
     return tempfile.TemporaryDirectory(prefix="stape-bench-", dir=parent)
 
 

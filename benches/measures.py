@@ -83,12 +83,27 @@ class Bench:
         rows = self.query(f"{sql} ORDER BY substr(id, 20) LIMIT 128")
         return [(account_id, id) for account_id, id in rows]
 
-    def by_id(self):
-        rows = self.some_commissions()
+    def reads(self):
+        """What everybody asks again and again, by name."""
         # Behind the 26 digits of a stored id stands what kind of row it is.
-        requests = [("GET", f"/v3/commissions/com_{id[:26]}", self.partners[account]["key"], "") for account, id in rows]
+        by_id = [("GET", f"/v3/commissions/com_{id[:26]}", self.partners[account]["key"], "")
+                 for account, id in self.some_commissions()]
+        of_all = lambda path: [("GET", path, partner["key"], "") for partner in self.partners.values()]
+        return {"a commission by id": by_id, "50 commissions": of_all("/v3/commissions?limit=50"),
+                "the summary": of_all("/v3/commissions/summary"), "the dashboard": of_all("/v3/dashboard")}
+
+    def against(self, smaller):
+        """The slowest reads here and, in turn, with another bench whose database is a part of this one's size."""
+        elsewhere = smaller.reads()
+        for name, requests in self.reads().items():
+            pairs = [(self.load(requests, 8)["p99"], smaller.load(elsewhere[name], 8)["p99"]) for _ in range(self.rounds)]
+            self.add(f"{name}, p99 against a hundredth of the rows", [large / small for large, small in pairs], "", 1.3,
+                     at_least=False)
+
+    def by_id(self):
+        requests = self.reads()["a commission by id"]
         scripts = [f"SELECT {self.columns()} FROM commissions WHERE account_id = '{account}' AND id = '{id}';\n"
-                   for account, id in rows]
+                   for account, id in self.some_commissions()]
         few = self.compared("a commission by id", requests, 8, scripts, 0.3)
         self.add("a commission by id, p99 at 8 connections", [result["p99"] for result in few], "ms", 5, at_least=False)
         self.compared("a commission by id", requests, 64, scripts, 0.3)
@@ -100,12 +115,9 @@ class Bench:
         return ", ".join(name for name, in self.query(sql)) if self.postgres else ""
 
     def lists(self):
-        requests, scripts = [], []
-        for account, partner in self.partners.items():
-            requests.append(("GET", "/v3/commissions?limit=50", partner["key"], ""))
-            scripts.append(f"SELECT {self.columns()} FROM commissions WHERE account_id = '{account}' "
-                           "ORDER BY id DESC LIMIT 51;\n")
-        self.compared("50 commissions", requests, 8, scripts, 0.55)
+        scripts = [f"SELECT {self.columns()} FROM commissions WHERE account_id = '{account}' ORDER BY id DESC LIMIT 51;\n"
+                   for account in self.partners]
+        self.compared("50 commissions", self.reads()["50 commissions"], 8, scripts, 0.55)
         key = self.seeded["largest"]["key"]
         cursor, pages = self.far_page(key)
         first = [("GET", "/v3/commissions?limit=50", key, "")]
