@@ -92,10 +92,17 @@ fn parse(text: &str, prefix: &'static str) -> Result<Digits, MalformedId> {
 /// The characters, only in the spelling that [`encode`] gives: Crockford's alphabet, of at most 128 bits.
 fn checked(digits: &str) -> Option<Digits> {
     let digits = Digits::try_from(digits.as_bytes()).ok()?;
-    let is_digit =
-        |byte| matches!(byte, b'0'..=b'9' | b'A'..=b'H' | b'J' | b'K' | b'M' | b'N' | b'P'..=b'T' | b'V'..=b'Z');
     let fits = digits.first().is_some_and(|first| *first <= b'7');
-    (fits && digits.into_iter().all(is_digit)).then_some(digits)
+    (fits & digits.into_iter().fold(true, |all, byte| all & is_digit(byte))).then_some(digits)
+}
+
+#[allow(
+    clippy::needless_bitwise_bool,
+    reason = "without a way out in the middle, many characters are compared at once"
+)]
+const fn is_digit(byte: u8) -> bool {
+    let is_letter = (byte.wrapping_sub(b'A') < 26) & (byte != b'I') & (byte != b'L') & (byte != b'O') & (byte != b'U');
+    (byte.wrapping_sub(b'0') < 10) | is_letter
 }
 
 fn encode(value: u128) -> Digits {

@@ -1,5 +1,6 @@
 //! How a manager finds its commissions. Reads only.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 
 use super::models::{CommissionRow, CommissionStatus, LineId, LineKind};
@@ -52,7 +53,7 @@ pub fn list(
     after: Option<LineId>,
     limit: i64,
 ) -> Result<Vec<Commission>> {
-    let rows: Vec<CommissionRow> = with_conn!(conn, c => {
+    with_conn!(conn, c => {
         let mut query = commissions::table
             .filter(commissions::account_id.eq(manager_id))
             .order(commissions::id.desc())
@@ -82,9 +83,9 @@ pub fn list(
         if let Some(time) = filter.occurred_before {
             query = query.filter(commissions::payment_occurred_at.lt(time));
         }
-        query.load(c)
-    })?;
-    Ok(rows.into_iter().map(Commission::from).collect())
+        let rows = query.load_iter::<CommissionRow, DefaultLoadingMode>(c)?;
+        rows.map(|row| Ok(Commission::from(row?))).collect()
+    })
 }
 
 /// One of the manager's commissions or adjustments.
