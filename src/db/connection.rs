@@ -2,15 +2,20 @@
 //! `MultiConnection::establish`, which opens a SQLite file named like the URL when PostgreSQL is away.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::{ConnectionError, Error as DieselError};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
+use super::failure::is_file_locked;
 use super::{Conn, DatabaseUrl};
 
 /// How long anything waits for another connection's lock, and for a connection to be opened.
-pub(super) const LOCK_TIMEOUT_MS: u32 = 3_000;
+const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a connection waits between two tries to turn on the log of a SQLite file.
+const LOG_PAUSE: Duration = Duration::from_millis(5);
 
 /// Pages of SQLite that a connection keeps, in KiB. The writer's hold all that one COMMIT changes.
 const READER_CACHE_KIB: u32 = 2_000;
@@ -95,17 +100,30 @@ pub(super) fn begin(conn: &mut Conn, postgres: &str, sqlite: &str) -> diesel::Qu
 
 fn open_sqlite(path: &str, read_only: bool) -> Result<SqliteConnection, OpenError> {
     let mut conn = SqliteConnection::establish(path)?;
+    turn_on_log(&mut conn)?;
     let cache_kib = if read_only { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {LOCK_TIMEOUT_MS};
-         PRAGMA journal_mode = WAL;
+        "PRAGMA busy_timeout = {};
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -{cache_kib};
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-         PRAGMA query_only = {read_only};"
+         PRAGMA query_only = {read_only};",
+        LOCK_TIMEOUT.as_millis()
     ))?;
     Ok(conn)
+}
+
+/// Has the file written through a log ahead of it. Of several connections that turn it on for a new file at the same moment
+/// SQLite answers all but one "locked" at once, whatever its `busy_timeout`.
+fn turn_on_log(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    let started = Instant::now();
+    loop {
+        match conn.batch_execute("PRAGMA journal_mode = WAL") {
+            Err(error) if is_file_locked(&error) && started.elapsed() < LOCK_TIMEOUT => std::thread::sleep(LOG_PAUSE),
+            settled => return settled,
+        }
+    }
 }
 
 #[derive(QueryableByName)]
@@ -119,11 +137,12 @@ struct Durability {
 fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, OpenError> {
     let mut conn = PgConnection::establish(&with_network_timeouts(url))?;
     conn.batch_execute(&format!(
-        "SET lock_timeout = {LOCK_TIMEOUT_MS};
+        "SET lock_timeout = {};
          SET statement_timeout = {statement_timeout_ms};
          SET idle_in_transaction_session_timeout = 30000;
          SET default_transaction_isolation = 'read committed';
-         SET TIME ZONE 'UTC';"
+         SET TIME ZONE 'UTC';",
+        LOCK_TIMEOUT.as_millis()
     ))?;
     let durability: Durability = sql_query(
         "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit",
@@ -151,6 +170,24 @@ fn with_network_timeouts(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_that_open_a_new_file_at_once_all_succeed() {
+        const CONNECTIONS: usize = 8;
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let path = directory.path().join(format!("{round}.db"));
+            let start = std::sync::Barrier::new(CONNECTIONS);
+            std::thread::scope(|scope| {
+                for _ in 0..CONNECTIONS {
+                    scope.spawn(|| {
+                        start.wait();
+                        open_sqlite(&path.to_string_lossy(), false).unwrap();
+                    });
+                }
+            });
+        }
+    }
 
     #[test]
     fn timeouts_are_added_unless_the_url_sets_them() {

@@ -25,7 +25,7 @@ const PASSING: &[&str] = &[
     "SSL connection has been closed unexpectedly",
     "SSL SYSCALL error",
     // SQLite: BUSY, LOCKED, FULL, IOERR, CANTOPEN
-    "database is locked",
+    FILE_LOCKED,
     "database table is locked",
     "database or disk is full",
     "disk I/O error",
@@ -33,11 +33,17 @@ const PASSING: &[&str] = &[
 ];
 
 const LOCK_TIMEOUT: &str = "canceling statement due to lock timeout";
+const FILE_LOCKED: &str = "database is locked";
 
 /// Whether a statement waited for a row lock longer than it may (PostgreSQL 55P03).
 #[must_use]
 pub fn is_lock_timeout(error: &DieselError) -> bool {
     information(error).is_some_and(|(_, information)| information.message().contains(LOCK_TIMEOUT))
+}
+
+/// Whether another connection holds a lock on the whole SQLite file (`SQLITE_BUSY`).
+pub(super) fn is_file_locked(error: &DieselError) -> bool {
+    information(error).is_some_and(|(_, information)| information.message().contains(FILE_LOCKED))
 }
 
 /// Whether `error` says that the value of `columns` exists already.
