@@ -171,7 +171,7 @@ impl Seeding {
                 with_conn!(conn, c => diesel::insert_into(containers_table::table).values(&rows).execute(c))?;
                 with_conn!(conn, c => diesel::insert_into(container_owners::table).values(&owners).execute(c))?;
                 for row in &rows {
-                    portfolio.add(&slots::slot(row, Billing::Individual), now, &program)?;
+                    portfolio.add(&slots::slot(row, Billing::Individual), &program)?;
                 }
                 left -= rows.len();
             }

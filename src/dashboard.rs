@@ -155,7 +155,7 @@ fn dashboard(conn: &mut Conn, now: Timestamp, account_id: AccountId, public_url:
     let recent =
         payouts::service::list(conn, Some(account_id), &payouts::service::PayoutFilter::default(), None, RECENT)?;
     Ok(Dashboard {
-        level: if is_partner { partner_level(conn, now, &account, &program)? } else { None },
+        level: if is_partner { partner_level(conn, &account, &program)? } else { None },
         eligibility: if is_partner { None } else { Some(applications::eligibility(conn, account_id, &program)?) },
         balances: balances(conn, now, account_id, &program)?,
         referral_link: referrals::service::view(conn, link, public_url)?,
@@ -166,16 +166,11 @@ fn dashboard(conn: &mut Conn, now: Timestamp, account_id: AccountId, public_url:
     })
 }
 
-fn partner_level(
-    conn: &mut Conn,
-    now: Timestamp,
-    account: &AccountRow,
-    program: &Program,
-) -> Result<Option<DashboardLevel>> {
+fn partner_level(conn: &mut Conn, account: &AccountRow, program: &Program) -> Result<Option<DashboardLevel>> {
     let Some(number) = account.level else { return Ok(None) };
     let row = program.config.levels.iter().find(|row| row.level == number);
-    let terms = Terms::load(conn, &[account.id])?.remove(&account.id).unwrap_or_default();
-    let own = terms.overrides_at(now).get(DEFAULT_RATE).copied();
+    let terms = Terms::of(conn, account.id)?;
+    let own = terms.present_overrides().get(DEFAULT_RATE).copied();
     let of_level = row.and_then(|row| row.rates.get(DEFAULT_RATE)).copied();
     let (paid_containers, referral_minor) = portfolio::stored_figures(conn, account.id, &program.config)?;
     Ok(Some(DashboardLevel {

@@ -114,7 +114,7 @@ impl World {
     ///
     /// # Errors
     /// A value that does not fit.
-    pub fn switch_billing(&mut self, client_id: AccountId, billing: Billing, now: Timestamp) -> Result<()> {
+    pub fn switch_billing(&mut self, client_id: AccountId, billing: Billing) -> Result<()> {
         let links = self.links.get_mut(&client_id).into_iter().flatten();
         let Some(link) = links.rev().find(|link| link.detached_at.is_none()) else { return Ok(()) };
         if link.billing == billing {
@@ -127,8 +127,8 @@ impl World {
         if let Some(portfolio) = self.portfolios.get_mut(&manager_id) {
             let own = self.containers.values().map(|tracked| &tracked.row);
             for container in own.filter(|row| row.account_id == client_id && row.manager_id == Some(manager_id)) {
-                portfolio.remove(&slots::slot(container, before), now, &program.config)?;
-                portfolio.add(&slots::slot(container, billing), now, &program.config)?;
+                portfolio.remove(&slots::slot(container, before), &program.config)?;
+                portfolio.add(&slots::slot(container, billing), &program.config)?;
             }
         }
         self.tell_all(&BTreeSet::from([client_id, manager_id]), EventType::SubAccountUpdated, &client_id.into());

@@ -47,7 +47,6 @@ pub struct ContainerEarnings {
 /// 400 for a bad cursor; the database's own failure.
 pub fn list(
     conn: &mut Conn,
-    now: Timestamp,
     manager_id: AccountId,
     clients: Option<&Vec<AccountId>>,
     page: &Page,
@@ -69,17 +68,16 @@ pub fn list(
     let worth = Worth::load(conn, manager_id, &containers)?;
     let program = program::service::current(conn)?;
     let rows = containers.into_iter().zip(owners);
-    rows.map(|(container, owner)| earnings(container, owner, &worth, now, &program.config)).collect()
+    rows.map(|(container, owner)| earnings(container, owner, &worth, &program.config)).collect()
 }
 
 fn earnings(
     container: ContainerRow,
     owner: AccountRow,
     worth: &Worth,
-    now: Timestamp,
     program: &ProgramConfig,
 ) -> Result<ContainerEarnings> {
-    let (rate_percent, paid) = worth.terms_of(&container, now, program);
+    let (rate_percent, paid) = worth.terms_of(&container, program);
     let nothing = Money::new(0, container.currency);
     Ok(ContainerEarnings {
         billing_period: container.billing_period,

@@ -318,11 +318,11 @@ async fn list_commissions_by_container(
     app: App,
     query: Filter<EarningsQuery>,
 ) -> Result<Listing> {
-    let (manager_id, now) = (who.account_id()?, app.clock.now());
+    let manager_id = who.account_id()?;
     let Filter { filter, page } = query;
     let clients = filter.sub_account_id.map(OneOf::ids);
     let list = move |conn: &mut Conn| {
-        let rows = by_container::list(conn, now, manager_id, clients.as_ref(), &page)?;
+        let rows = by_container::list(conn, manager_id, clients.as_ref(), &page)?;
         page.listing(rows, |row| row.container.id)
     };
     app.db.snapshot(list).await

@@ -103,7 +103,7 @@ pub fn rename(
             events::record(conn, context, account.id, EventType::ContainerUpdated, id)?;
         }
     }
-    shown(conn, context, asker, row)
+    shown(conn, asker, row)
 }
 
 /// Asks the operator to carry out `wish`; the container shows it until that is done or declined.
@@ -127,7 +127,7 @@ pub fn ask(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId, wi
         Wish::Reactivate => (OperatorRequestType::Reactivate, RequestDetails::default()),
     };
     operator_requests::service::open(conn, context, row.account_id, Some(id), request_type, &details)?;
-    shown(conn, context, asker, row)
+    shown(conn, asker, row)
 }
 
 /// Deletes a container of the client. Its payments and commissions stay.
@@ -180,9 +180,9 @@ fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
     Ok(Reached { row, link, locked })
 }
 
-fn shown(conn: &mut Conn, context: &Context, asker: Asker, row: ContainerRow) -> Result<Container> {
+fn shown(conn: &mut Conn, asker: Asker, row: ContainerRow) -> Result<Container> {
     let program = program::service::current(conn)?;
-    service::view(conn, context.now, row, asker.by_manager.then_some(asker.account_id), &program)
+    service::view(conn, row, asker.by_manager.then_some(asker.account_id), &program)
 }
 
 fn refuse_unknown_plan(program: &ProgramConfig, row: &ContainerRow, wanted: &ChangePlan) -> Result<()> {
@@ -223,7 +223,7 @@ fn uncount(
     let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
     let billing: Billing = link.billing;
     for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
-        portfolio.remove(&slots::slot(row, billing), context.now, &program.config)?;
+        portfolio.remove(&slots::slot(row, billing), &program.config)?;
         portfolio.write(conn, context, &program.config)?;
     }
     Ok(())

@@ -62,7 +62,7 @@ struct ContainerQuery {
 )]
 #[get("")]
 async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<ContainerQuery>) -> Result<Listing> {
-    let (caller_id, by_manager, now) = (who.account_id()?, is_manager(who.principal()), app.clock.now());
+    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
     let Filter { filter, page } = query;
     let sub_account_id = filter.sub_account_id.map(|id| id.parse::<AccountId>());
     // A malformed id, as a filter, finds nothing.
@@ -79,7 +79,7 @@ async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<C
     };
     app.db
         .snapshot(move |conn| {
-            page.listing(service::list(conn, now, caller_id, by_manager, &filter, &page)?, |container| container.id)
+            page.listing(service::list(conn, caller_id, by_manager, &filter, &page)?, |container| container.id)
         })
         .await
 }
@@ -127,8 +127,8 @@ async fn get_container(
     app: App,
     id: web::Path<ContainerId>,
 ) -> Result<web::Json<Container>> {
-    let (caller_id, by_manager, now) = (who.account_id()?, is_manager(who.principal()), app.clock.now());
-    app.db.snapshot(move |conn| service::find(conn, now, caller_id, by_manager, *id)).await.map(web::Json)
+    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
+    app.db.snapshot(move |conn| service::find(conn, caller_id, by_manager, *id)).await.map(web::Json)
 }
 
 /// Whether the caller reaches containers as a manager.

@@ -86,23 +86,17 @@ pub fn create(
         audit::record(conn, context, Some(account.id), "container.created", row.id, None)?;
         events::record(conn, context, account.id, EventType::ContainerCreated, row.id)?;
     }
-    view(conn, context.now, row, by_manager.then_some(caller_id), &program)
+    view(conn, row, by_manager.then_some(caller_id), &program)
 }
 
 /// A container of the caller: its own, or a sub-account's.
 ///
 /// # Errors
 /// 404 for a missing one and for somebody else's.
-pub fn find(
-    conn: &mut Conn,
-    now: Timestamp,
-    caller_id: AccountId,
-    by_manager: bool,
-    id: ContainerId,
-) -> Result<Container> {
+pub fn find(conn: &mut Conn, caller_id: AccountId, by_manager: bool, id: ContainerId) -> Result<Container> {
     let row = reachable(conn, caller_id, by_manager, id)?;
     let program = program::service::current(conn)?;
-    view(conn, now, row, by_manager.then_some(caller_id), &program)
+    view(conn, row, by_manager.then_some(caller_id), &program)
 }
 
 /// The row behind [`find`].
@@ -126,7 +120,6 @@ pub fn reachable(conn: &mut Conn, caller_id: AccountId, by_manager: bool, id: Co
 /// The database's own failure.
 pub fn list(
     conn: &mut Conn,
-    now: Timestamp,
     caller_id: AccountId,
     by_manager: bool,
     filter: &ContainerFilter,
@@ -170,7 +163,7 @@ pub fn list(
     }
     let rows: Vec<ContainerRow> = query.load(conn)?;
     let program = program::service::current(conn)?;
-    views(conn, now, rows, by_manager.then_some(caller_id), &program)
+    views(conn, rows, by_manager.then_some(caller_id), &program)
 }
 
 fn owner_of_new(
@@ -207,7 +200,7 @@ fn count_new(
 ) -> Result<()> {
     let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
     for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
-        portfolio.add(&slots::slot(row, link.billing), context.now, program)?;
+        portfolio.add(&slots::slot(row, link.billing), program)?;
         portfolio.write(conn, context, program)?;
     }
     Ok(())
@@ -256,20 +249,13 @@ fn first_row(
 ///
 /// # Errors
 /// The database's own failure.
-pub fn view(
-    conn: &mut Conn,
-    now: Timestamp,
-    row: ContainerRow,
-    manager_id: Option<AccountId>,
-    program: &Program,
-) -> Result<Container> {
-    views(conn, now, vec![row], manager_id, program)?.pop().ok_or_else(Error::not_found)
+pub fn view(conn: &mut Conn, row: ContainerRow, manager_id: Option<AccountId>, program: &Program) -> Result<Container> {
+    views(conn, vec![row], manager_id, program)?.pop().ok_or_else(Error::not_found)
 }
 
 /// The rows as the API shows them; with what they bring where a manager looks.
 fn views(
     conn: &mut Conn,
-    now: Timestamp,
     rows: Vec<ContainerRow>,
     manager_id: Option<AccountId>,
     program: &Program,
@@ -279,7 +265,7 @@ fn views(
     let mut pending = operator_requests::service::pending_of_containers(conn, &ids)?;
     rows.into_iter()
         .map(|row| {
-            let commission = worth.as_ref().map(|worth| worth.of(&row, now, &program.config)).transpose()?;
+            let commission = worth.as_ref().map(|worth| worth.of(&row, &program.config)).transpose()?;
             let request = pending.remove(&row.id);
             shown(row, request, commission, &program.config)
         })
@@ -298,7 +284,7 @@ impl Worth {
     /// # Errors
     /// The database's own failure.
     pub fn load(conn: &mut Conn, manager_id: AccountId, rows: &[ContainerRow]) -> Result<Self> {
-        let terms = Terms::load(conn, &[manager_id])?.remove(&manager_id).unwrap_or_default();
+        let terms = Terms::of(conn, manager_id)?;
         let mut owners: Vec<AccountId> = rows.iter().map(|row| row.account_id).collect();
         owners.sort_unstable();
         owners.dedup();
@@ -308,17 +294,17 @@ impl Worth {
 
     /// The manager's present rate for a container, and what makes it a paid one, if it is.
     #[must_use]
-    pub fn terms_of(&self, row: &ContainerRow, now: Timestamp, program: &ProgramConfig) -> (Rate, Option<PaidTerms>) {
+    pub fn terms_of(&self, row: &ContainerRow, program: &ProgramConfig) -> (Rate, Option<PaidTerms>) {
         let billing = self.billing.get(&row.account_id).copied().unwrap_or(Billing::Individual);
-        (self.terms.present_rate(now, program, row.product), slots::paid_terms(row, billing))
+        (self.terms.present_rate(program, row.product), slots::paid_terms(row, billing))
     }
 
     /// The manager's present rate for a container, and what it brings in a month.
     ///
     /// # Errors
     /// A value that does not fit.
-    pub fn of(&self, row: &ContainerRow, now: Timestamp, program: &ProgramConfig) -> Result<ContainerCommission> {
-        let (rate_percent, paid) = self.terms_of(row, now, program);
+    pub fn of(&self, row: &ContainerRow, program: &ProgramConfig) -> Result<ContainerCommission> {
+        let (rate_percent, paid) = self.terms_of(row, program);
         let monthly = paid.map_or(Ok(Money::new(0, row.currency)), |paid| paid.monthly(rate_percent))?;
         Ok(ContainerCommission { rate_percent, monthly })
     }

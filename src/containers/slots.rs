@@ -4,7 +4,6 @@
 use diesel::prelude::*;
 
 use super::models::ContainerRow;
-use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::db::schema::containers;
 use crate::error::Result;
@@ -42,11 +41,10 @@ pub fn join(
     billing: Billing,
     manager_id: AccountId,
     portfolio: &mut Portfolio,
-    now: Timestamp,
     program: &ProgramConfig,
 ) -> Result<()> {
     for container in set_manager(conn, client_id, Some(manager_id))? {
-        portfolio.add(&slot(&container, billing), now, program)?;
+        portfolio.add(&slot(&container, billing), program)?;
     }
     Ok(())
 }
@@ -60,11 +58,10 @@ pub fn leave(
     client_id: AccountId,
     billing: Billing,
     portfolio: &mut Portfolio,
-    now: Timestamp,
     program: &ProgramConfig,
 ) -> Result<()> {
     for container in set_manager(conn, client_id, None)? {
-        portfolio.remove(&slot(&container, billing), now, program)?;
+        portfolio.remove(&slot(&container, billing), program)?;
     }
     Ok(())
 }

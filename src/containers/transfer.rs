@@ -61,12 +61,7 @@ pub fn transfer(
     let (old_link, new_link) = (links::current(conn, account_id)?, links::current(conn, new_owner_id)?);
     let after = moved(context, &before, new_owner_id, new_link.as_ref().map(|link| link.account_id));
     diesel::update(containers::table.find(id)).set(&after).execute(conn)?;
-    let ownership = OwnershipRow {
-        container_id: id,
-        id: OwnershipId::new(context.now),
-        account_id: new_owner_id,
-        owned_from: context.now,
-    };
+    let ownership = next_ownership(conn, context, id, new_owner_id)?;
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
     let program = program::service::current(conn)?;
     count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
@@ -78,7 +73,25 @@ pub fn transfer(
     }
     let wanted = RequestDetails { new_owner_id: Some(new_owner_id), ..RequestDetails::default() };
     operator_requests::service::open(conn, context, account_id, Some(id), OperatorRequestType::Transfer, &wanted)?;
-    service::view(conn, context.now, after, None, &program)
+    service::view(conn, after, None, &program)
+}
+
+/// Ownership from now on, but not from before the present one, which a server may have written whose clock is ahead.
+fn next_ownership(
+    conn: &mut Conn,
+    context: &Context,
+    container_id: ContainerId,
+    account_id: AccountId,
+) -> Result<OwnershipRow> {
+    let present: OwnershipRow = container_owners::table
+        .filter(container_owners::container_id.eq(container_id))
+        .order(container_owners::id.desc())
+        .limit(1)
+        .select(OwnershipRow::as_select())
+        .get_result(conn)?;
+    present.id.surpass();
+    let owned_from = context.now.max(present.owned_from);
+    Ok(OwnershipRow { container_id, id: OwnershipId::new(owned_from), account_id, owned_from })
 }
 
 /// The account that takes the container. One query, whatever it finds, so that time tells no more than the answer.
@@ -139,12 +152,12 @@ fn count(
     if let Some((link, portfolio)) =
         old_link.and_then(|link| Some((link.billing, portfolios.get_mut(&link.account_id)?)))
     {
-        portfolio.remove(&slots::slot(before, link), context.now, &program.config)?;
+        portfolio.remove(&slots::slot(before, link), &program.config)?;
     }
     if let Some((link, portfolio)) =
         new_link.and_then(|link| Some((link.billing, portfolios.get_mut(&link.account_id)?)))
     {
-        portfolio.add(&slots::slot(after, link), context.now, &program.config)?;
+        portfolio.add(&slots::slot(after, link), &program.config)?;
     }
     for id in managers {
         if let Some(portfolio) = portfolios.remove(&id) {

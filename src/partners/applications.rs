@@ -209,8 +209,8 @@ fn admit(
         effective_from: context.now,
     };
     level::record(conn, context, &first)?;
-    let terms = Terms::load(conn, &[account_id])?.remove(&account_id).unwrap_or_default();
-    portfolio::revalue(conn, context.now, account_id, &terms, &program.config)?;
+    let terms = Terms::of(conn, account_id)?;
+    portfolio::revalue(conn, account_id, &terms, &program.config)?;
     Ok(shown(row))
 }
 

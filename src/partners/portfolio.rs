@@ -12,13 +12,12 @@ use diesel::upsert::excluded;
 use super::level;
 use super::terms::{LevelRow, Terms, level_one_rate};
 use crate::accounts::{AccountKind, AccountRow};
-use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
 use crate::context::Context;
 use crate::db::schema::{container_counts, manager_values, paid_container_groups};
 use crate::db::{Conn, KeepPrepared, few_sizes, upsert_rows, with_conn};
 use crate::error::Result;
-use crate::id::{AccountId, TermId};
+use crate::id::AccountId;
 use crate::money::{self, Currency, Money, Rate};
 use crate::program::ProgramConfig;
 
@@ -148,23 +147,23 @@ impl Portfolio {
     ///
     /// # Errors
     /// A value that does not fit.
-    pub fn add(&mut self, slot: &Slot, now: Timestamp, program: &ProgramConfig) -> Result<()> {
-        self.count(slot, 1, now, program)
+    pub fn add(&mut self, slot: &Slot, program: &ProgramConfig) -> Result<()> {
+        self.count(slot, 1, program)
     }
 
     /// Takes a container out of the counters.
     ///
     /// # Errors
     /// A value that does not fit.
-    pub fn remove(&mut self, slot: &Slot, now: Timestamp, program: &ProgramConfig) -> Result<()> {
-        self.count(slot, -1, now, program)
+    pub fn remove(&mut self, slot: &Slot, program: &ProgramConfig) -> Result<()> {
+        self.count(slot, -1, program)
     }
 
-    fn count(&mut self, slot: &Slot, by: i64, now: Timestamp, program: &ProgramConfig) -> Result<()> {
+    fn count(&mut self, slot: &Slot, by: i64, program: &ProgramConfig) -> Result<()> {
         *self.count_changes.entry((slot.product, slot.plan.clone())).or_default() += by;
         let Some(paid) = slot.paid else { return Ok(()) };
         *self.group_changes.entry((slot.product, paid)).or_default() += by;
-        let monthly = paid.monthly(self.terms.present_rate(now, program, slot.product))?;
+        let monthly = paid.monthly(self.terms.present_rate(program, slot.product))?;
         let referral = paid.monthly(level_one_rate(program, slot.product))?;
         let values = self.values.entry(paid.currency).or_default();
         values.paid_containers += by;
@@ -182,20 +181,21 @@ impl Portfolio {
     /// Raises the level of a partner whose figures reach a higher row now.
     pub fn rise(&mut self, context: &Context, program: &ProgramConfig) {
         let (paid_containers, referral_minor) = self.figures(program);
-        let present = self.terms.level_at(context.now);
+        let present = self.terms.present_level();
         let Some((present, pinned)) = present.map(|row| (row.level, row.pinned)) else { return };
         let earned = program.highest_met(paid_containers, referral_minor).map_or(0, |level| level.level);
         if pinned || earned <= present {
             return;
         }
+        let (id, effective_from) = self.terms.next(context.now);
         let row = LevelRow {
             account_id: self.manager.id,
-            id: TermId::new(context.now),
+            id,
             level: earned,
             pinned: false,
             reason: format!("reached with {paid_containers} paid containers"),
             author: "system".to_owned(),
-            effective_from: context.now,
+            effective_from,
         };
         self.terms.push_level(row.clone());
         self.promotions.push(row);
@@ -227,7 +227,7 @@ impl Portfolio {
         for row in &self.promotions {
             level::record(conn, context, row)?;
         }
-        revalue(conn, context.now, account_id, &self.terms, program)
+        revalue(conn, account_id, &self.terms, program)
     }
 
     /// Whether the account earns commissions.
@@ -241,14 +241,8 @@ impl Portfolio {
 ///
 /// # Errors
 /// The database's own failure.
-pub fn revalue(
-    conn: &mut Conn,
-    now: Timestamp,
-    account_id: AccountId,
-    terms: &Terms,
-    program: &ProgramConfig,
-) -> Result<()> {
-    let mut values = value_of(&stored_groups(conn, account_id)?, now, terms, program)?;
+pub fn revalue(conn: &mut Conn, account_id: AccountId, terms: &Terms, program: &ProgramConfig) -> Result<()> {
+    let mut values = value_of(&stored_groups(conn, account_id)?, terms, program)?;
     // A currency whose last container has just gone is worth nothing now.
     for currency in stored_values(conn, account_id)?.into_keys() {
         values.entry(currency).or_default();
@@ -302,21 +296,16 @@ pub fn stored_groups(conn: &mut Conn, account_id: AccountId) -> Result<Groups> {
     Ok(rows.into_iter().map(group).collect())
 }
 
-/// What the groups of paid containers are worth at the rates of `now`.
+/// What the groups of paid containers are worth at the present rates.
 ///
 /// # Errors
 /// A value that does not fit.
-pub fn value_of(
-    groups: &Groups,
-    now: Timestamp,
-    terms: &Terms,
-    program: &ProgramConfig,
-) -> Result<BTreeMap<Currency, Values>> {
+pub fn value_of(groups: &Groups, terms: &Terms, program: &ProgramConfig) -> Result<BTreeMap<Currency, Values>> {
     let mut values: BTreeMap<Currency, Values> = BTreeMap::new();
     for ((product, paid), containers) in groups {
         let sum = values.entry(paid.currency).or_default();
         sum.paid_containers += containers;
-        sum.monthly_minor += containers * paid.monthly(terms.present_rate(now, program, *product))?.minor;
+        sum.monthly_minor += containers * paid.monthly(terms.present_rate(program, *product))?.minor;
         sum.referral_minor += containers * paid.monthly(level_one_rate(program, *product))?.minor;
     }
     Ok(values)

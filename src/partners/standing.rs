@@ -22,7 +22,7 @@ use crate::db::schema::rate_overrides;
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::{present, trimmed};
-use crate::id::{AccountId, TermId};
+use crate::id::AccountId;
 use crate::money::Rate;
 use crate::program::{self, ProgramConfig, is_rate_key};
 use crate::{audit, events};
@@ -82,16 +82,13 @@ pub fn decide(conn: &mut Conn, context: &Context, account_id: AccountId, input: 
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
-    set_level(conn, context, &account, earned, input)?;
-    set_overrides(conn, context, account_id, input)?;
-    let terms = Terms::load(conn, &[account_id])?.remove(&account_id).unwrap_or_default();
-    portfolio::revalue(conn, context.now, account_id, &terms, &program)?;
+    let terms = Terms::of(conn, account_id)?;
+    set_level(conn, context, &account, &terms, earned, input)?;
+    set_overrides(conn, context, account_id, &terms, input)?;
+    let terms = Terms::of(conn, account_id)?;
+    portfolio::revalue(conn, account_id, &terms, &program)?;
     let account = accounts::service::find(conn, account_id)?;
-    Ok(Partner {
-        pinned: account.level_pinned,
-        rate_overrides: terms.overrides_at(context.now),
-        account: account.into(),
-    })
+    Ok(Partner { pinned: account.level_pinned, rate_overrides: terms.present_overrides(), account: account.into() })
 }
 
 fn rate_overrides_schema() -> Schema {
@@ -126,6 +123,7 @@ fn set_level(
     conn: &mut Conn,
     context: &Context,
     account: &AccountRow,
+    terms: &Terms,
     earned: i32,
     input: &UpdatePartner,
 ) -> Result<()> {
@@ -142,35 +140,42 @@ fn set_level(
     if (level, pinned) == (present, account.level_pinned) {
         return Ok(());
     }
+    let (id, effective_from) = terms.next(context.now);
     let row = LevelRow {
         account_id: account.id,
-        id: TermId::new(context.now),
+        id,
         level,
         pinned,
         reason: input.reason.clone(),
         author: context.actor.id.clone(),
-        effective_from: context.now,
+        effective_from,
     };
     level::record(conn, context, &row)
 }
 
-fn set_overrides(conn: &mut Conn, context: &Context, account_id: AccountId, input: &UpdatePartner) -> Result<()> {
+fn set_overrides(
+    conn: &mut Conn,
+    context: &Context,
+    account_id: AccountId,
+    terms: &Terms,
+    input: &UpdatePartner,
+) -> Result<()> {
     let Some(wanted) = &input.rate_overrides else { return Ok(()) };
-    let terms = Terms::load(conn, &[account_id])?.remove(&account_id).unwrap_or_default();
-    let present = terms.overrides_at(context.now);
+    let present = terms.present_overrides();
     let changed: BTreeMap<_, _> = wanted.iter().filter(|(key, rate)| present.get(*key) != rate.as_ref()).collect();
     if changed.is_empty() {
         return Ok(());
     }
     for (product, rate) in &changed {
+        let (id, effective_from) = terms.next(context.now);
         let row = OverrideRow {
             account_id,
-            id: TermId::new(context.now),
+            id,
             product: (*product).clone(),
             rate_bps: rate.map(Rate::bps),
             reason: input.reason.clone(),
             author: context.actor.id.clone(),
-            effective_from: context.now,
+            effective_from,
         };
         diesel::insert_into(rate_overrides::table).values(&row).execute(conn)?;
     }

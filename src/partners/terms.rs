@@ -1,7 +1,8 @@
 //! What a partner is paid: its level and rate overrides, as histories. Pure once loaded.
 //!
 //! A row is in force from its `effective_from` on, until the next one of its kind: half-open intervals. The first level
-//! row is the moment the account became a partner; there is no way out again.
+//! row is the moment the account became a partner; there is no way out again. No row begins before the one before it, whatever
+//! the clock of the server says that writes it: so the last rows are those in force at present.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -116,35 +117,65 @@ impl Terms {
         Ok(terms)
     }
 
+    /// The histories of one account.
+    ///
+    /// # Errors
+    /// The database's own failure.
+    pub fn of(conn: &mut Conn, account_id: AccountId) -> Result<Self> {
+        Ok(Self::load(conn, &[account_id])?.remove(&account_id).unwrap_or_default())
+    }
+
     /// Adds the newest level row.
     pub fn push_level(&mut self, row: LevelRow) {
         self.levels.push(row);
     }
 
-    /// The level row in force at `time`; `None` before the account was a partner.
+    /// The level row in force; `None` before the account is a partner.
     #[must_use]
-    pub fn level_at(&self, time: Timestamp) -> Option<&LevelRow> {
-        self.levels.iter().rev().find(|row| row.effective_from <= time)
+    pub fn present_level(&self) -> Option<&LevelRow> {
+        self.levels.last()
     }
 
-    /// The rate overrides in force at `time`, by product or `default`.
+    /// The rate overrides in force, by product or `default`.
     #[must_use]
-    pub fn overrides_at(&self, time: Timestamp) -> BTreeMap<String, Rate> {
-        let mut newest: BTreeMap<&str, Option<i32>> = BTreeMap::new();
-        for row in self.overrides.iter().filter(|row| row.effective_from <= time) {
-            newest.insert(&row.product, row.rate_bps);
-        }
+    pub fn present_overrides(&self) -> BTreeMap<String, Rate> {
+        let newest: BTreeMap<&str, Option<i32>> =
+            self.overrides.iter().map(|row| (row.product.as_str(), row.rate_bps)).collect();
         let in_force = newest.into_iter().filter_map(|(product, bps)| Some((product.to_owned(), Rate::from_bps(bps?))));
         in_force.collect()
+    }
+
+    /// Id and beginning of a row that is added now, under the account's lock: after those that are there, which a server may have
+    /// written whose clock is ahead.
+    #[must_use]
+    pub fn next(&self, now: Timestamp) -> (TermId, Timestamp) {
+        let level = self.levels.last().map(|row| (row.id, row.effective_from));
+        let own_rate = self.overrides.last().map(|row| (row.id, row.effective_from));
+        let mut beginning = now;
+        for (id, effective_from) in level.into_iter().chain(own_rate) {
+            id.surpass();
+            beginning = beginning.max(effective_from);
+        }
+        (TermId::new(beginning), beginning)
     }
 
     /// The rate for `product` at `time` under `program`; `None` before the account was a partner.
     #[must_use]
     pub fn rate_at(&self, time: Timestamp, program: &ProgramConfig, product: Product) -> Option<AppliedRate> {
-        let level = self.level_at(time)?.level;
+        self.rate(program, product, |effective_from| effective_from <= time)
+    }
+
+    /// The rate by the last rows among those that have `begun`.
+    fn rate(
+        &self,
+        program: &ProgramConfig,
+        product: Product,
+        begun: impl Fn(Timestamp) -> bool,
+    ) -> Option<AppliedRate> {
+        let level = self.levels.iter().rev().find(|row| begun(row.effective_from))?.level;
         let own = |name: &str| {
             let rows = self.overrides.iter().rev();
-            rows.filter(|row| row.product == name).find(|row| row.effective_from <= time).and_then(|row| row.rate_bps)
+            rows.filter(|row| row.product == name).find(|row| begun(row.effective_from)).and_then(|row| row.rate_bps)
         };
         if let Some(bps) = own(product.as_str()) {
             return Some(AppliedRate { rate: Rate::from_bps(bps), source: RateSource::PartnerProduct, level });
@@ -159,10 +190,10 @@ impl Terms {
         Some(AppliedRate { rate, source, level })
     }
 
-    /// The rate at which a manager's containers are valued now: its own, or an agency's, which is level 1's.
+    /// The rate at which a manager's containers are valued: its own, or an agency's, which is level 1's.
     #[must_use]
-    pub fn present_rate(&self, now: Timestamp, program: &ProgramConfig, product: Product) -> Rate {
-        let own = self.rate_at(now, program, product).map(|applied| applied.rate);
+    pub fn present_rate(&self, program: &ProgramConfig, product: Product) -> Rate {
+        let own = self.rate(program, product, |_| true).map(|applied| applied.rate);
         own.unwrap_or_else(|| level_one_rate(program, product))
     }
 }

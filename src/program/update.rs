@@ -107,7 +107,7 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
             error.into()
         }
     })?;
-    revalue_all(conn, context, config)?;
+    revalue_all(conn, config)?;
     let version = Resource { kind: "programVersion", id: row.version.to_string() };
     audit::record(conn, context, None, "program.changed", version, Some(json!({"version": row.version})))?;
     service::parse(row)
@@ -162,7 +162,7 @@ fn is_in_use(conn: &mut Conn, currency: Currency) -> Result<bool> {
 }
 
 /// Values every manager's paid containers by the new rates, under the locks of their accounts in the order of their ids.
-fn revalue_all(conn: &mut Conn, context: &Context, config: &ProgramConfig) -> Result<()> {
+fn revalue_all(conn: &mut Conn, config: &ProgramConfig) -> Result<()> {
     let managers: Vec<AccountId> = accounts_table::table
         .filter(accounts_table::kind.eq_any([AccountKind::Agency, AccountKind::Partner]))
         .order(accounts_table::id)
@@ -172,7 +172,7 @@ fn revalue_all(conn: &mut Conn, context: &Context, config: &ProgramConfig) -> Re
         accounts::lock(conn, page)?;
         let terms = Terms::load(conn, page)?;
         for (account_id, terms) in terms {
-            portfolio::revalue(conn, context.now, account_id, &terms, config)?;
+            portfolio::revalue(conn, account_id, &terms, config)?;
         }
     }
     Ok(())

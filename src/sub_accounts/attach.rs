@@ -77,7 +77,7 @@ pub fn attach(
         Error::Problem(problem) if problem.code == Code::AlreadyManaged => refused(),
         other => other,
     })?;
-    listing::find(conn, context.now, manager_id, client.id)
+    listing::find(conn, manager_id, client.id)
 }
 
 /// Asks the account with this e-mail address, if all else fits, whether the manager may manage it.

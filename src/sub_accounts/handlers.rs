@@ -64,10 +64,10 @@ async fn list_sub_accounts(
     query: Filter<SubAccountFilter>,
 ) -> Result<Listing> {
     let Filter { filter, page } = query;
-    let (manager_id, now, after, limit) = (who.account_id()?, app.clock.now(), page.after_key()?, page.fetch());
+    let (manager_id, after, limit) = (who.account_id()?, page.after_key()?, page.fetch());
     app.db
         .snapshot(move |conn| {
-            page.rows(listing::list(conn, now, manager_id, &filter, after, limit)?, |(link_id, _)| *link_id)
+            page.rows(listing::list(conn, manager_id, &filter, after, limit)?, |(link_id, _)| *link_id)
                 .map(|(_, sub_account)| sub_account)
                 .listing()
         })
@@ -96,10 +96,10 @@ async fn export_sub_accounts(
     filter: Query<SubAccountFilter>,
     form: Query<ExportQuery>,
 ) -> Result<HttpResponse> {
-    let (manager_id, now, db) = (who.account_id()?, app.clock.now(), app.db.clone());
+    let (manager_id, db) = (who.account_id()?, app.db.clone());
     export::export(&form.0, "sub-accounts", move |after, limit| {
         let (db, filter) = (db.clone(), filter.0.clone());
-        async move { db.snapshot(move |conn| listing::list(conn, now, manager_id, &filter, after, limit)).await }
+        async move { db.snapshot(move |conn| listing::list(conn, manager_id, &filter, after, limit)).await }
     })
     .await
 }
@@ -150,8 +150,8 @@ async fn get_sub_account(
     app: App,
     id: web::Path<AccountId>,
 ) -> Result<web::Json<SubAccount>> {
-    let (manager_id, now) = (who.account_id()?, app.clock.now());
-    app.db.snapshot(move |conn| listing::find(conn, now, manager_id, *id)).await.map(web::Json)
+    let manager_id = who.account_id()?;
+    app.db.snapshot(move |conn| listing::find(conn, manager_id, *id)).await.map(web::Json)
 }
 
 /// Change a sub-account.

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::models::{Access, Billing, LinkRow, Origin};
 use super::requests;
 use crate::accounts::{self, AccountKind, AccountRow};
+use crate::clock::Timestamp;
 use crate::containers::{alerts, slots};
 use crate::context::Context;
 use crate::db::Conn;
@@ -42,16 +43,17 @@ pub fn link(
     let manager =
         manager.ok_or_else(|| Error::invalid("/managerId", "unknown", "is not the id of an agency or a partner"))?;
     refuse_unfit(client)?;
+    let linked_at = next_beginning(conn, context, client_id)?;
     let link = LinkRow {
         account_id: manager_id,
-        id: SubAccountLinkId::new(context.now),
+        id: SubAccountLinkId::new(linked_at),
         client_id,
         origin,
         access,
         access_changed_at: context.now,
         billing: Billing::Individual,
         note: None,
-        linked_at: context.now,
+        linked_at,
         detached_at: None,
     };
     diesel::insert_into(sub_account_links::table).values(&link).execute(conn)?;
@@ -60,7 +62,7 @@ pub fn link(
         .execute(conn)?;
     let signature = manager.signature();
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
-        slots::join(conn, client_id, link.billing, manager_id, portfolio, context.now, program)
+        slots::join(conn, client_id, link.billing, manager_id, portfolio, program)
     })?;
     alerts::refresh(conn, &BTreeSet::from([client_id]))?;
     requests::withdraw(conn, context, client_id, manager_id)?;
@@ -82,8 +84,10 @@ pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Resul
     let link = link.ok_or_else(|| Error::refused(Code::NotManaged, "the account has no manager"))?;
     let manager = locked.into_iter().find(|row| row.id == link.account_id).ok_or_else(Error::not_found)?;
     let row = sub_account_links::table.find((link.account_id, link.id));
+    // A server may have linked the client whose clock is ahead.
+    let detached_at = context.now.max(link.linked_at);
     diesel::update(row)
-        .set((sub_account_links::detached_at.eq(Some(context.now)), sub_account_links::note.eq(None::<String>)))
+        .set((sub_account_links::detached_at.eq(Some(detached_at)), sub_account_links::note.eq(None::<String>)))
         .execute(conn)?;
     operator_requests::service::decline_of_client(conn, context, client_id, "the client was detached")?;
     diesel::update(accounts_table::table.find(client_id))
@@ -91,7 +95,7 @@ pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Resul
         .execute(conn)?;
     let letter = Letter::Detached { manager: manager.signature() };
     change_portfolio(conn, context, manager, |conn, portfolio, program| {
-        slots::leave(conn, client_id, link.billing, portfolio, context.now, program)
+        slots::leave(conn, client_id, link.billing, portfolio, program)
     })?;
     alerts::refresh(conn, &BTreeSet::from([client_id]))?;
     requests::withdraw(conn, context, client_id, link.account_id)?;
@@ -181,6 +185,21 @@ pub fn store_billing(conn: &mut Conn, context: &Context, link: &LinkRow) -> Resu
 /// 404 where the client is not this manager's.
 pub fn managed_by(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> Result<LinkRow> {
     current(conn, client_id)?.filter(|link| link.account_id == manager_id).ok_or_else(Error::not_found)
+}
+
+/// When a link begins that is made now: not before the end of the one before it, which a server may have written whose clock is
+/// ahead. Its id is greater, too.
+fn next_beginning(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<Timestamp> {
+    let last: Option<LinkRow> = sub_account_links::table
+        .filter(sub_account_links::client_id.eq(client_id))
+        .order(sub_account_links::id.desc())
+        .limit(1)
+        .select(LinkRow::as_select())
+        .get_result(conn)
+        .optional()?;
+    let Some(last) = last else { return Ok(context.now) };
+    last.id.surpass();
+    Ok(context.now.max(last.detached_at.unwrap_or(last.linked_at)))
 }
 
 fn refuse_unfit(client: &AccountRow) -> Result<()> {

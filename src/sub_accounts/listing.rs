@@ -11,7 +11,6 @@ use utoipa::IntoParams;
 use super::links;
 use super::models::{Access, LinkRow, Origin, SubAccount};
 use crate::accounts::AccountRow;
-use crate::clock::Timestamp;
 use crate::containers::{ContainerRow, slots};
 use crate::db::schema::{accounts, client_alerts, containers, sub_account_links};
 use crate::db::{Conn, containing, narrow};
@@ -52,10 +51,10 @@ pub struct SubAccountFilter {
 ///
 /// # Errors
 /// 404 for a missing one and for somebody else's.
-pub fn find(conn: &mut Conn, now: Timestamp, manager_id: AccountId, client_id: AccountId) -> Result<SubAccount> {
+pub fn find(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> Result<SubAccount> {
     let link = links::managed_by(conn, manager_id, client_id)?;
     let client = accounts::table.find(client_id).select(AccountRow::as_select()).get_result(conn).or_not_found()?;
-    view(conn, now, link, client)
+    view(conn, link, client)
 }
 
 /// Up to `limit` of the manager's sub-accounts, the newest link first, each with its link's id for the cursor.
@@ -64,7 +63,6 @@ pub fn find(conn: &mut Conn, now: Timestamp, manager_id: AccountId, client_id: A
 /// The database's own failure.
 pub fn list(
     conn: &mut Conn,
-    now: Timestamp,
     manager_id: AccountId,
     filter: &SubAccountFilter,
     after: Option<SubAccountLinkId>,
@@ -113,7 +111,7 @@ pub fn list(
     }
     let rows: Vec<(LinkRow, AccountRow)> = query.load(conn)?;
     let ids: Vec<SubAccountLinkId> = rows.iter().map(|(link, _)| link.id).collect();
-    Ok(ids.into_iter().zip(views(conn, now, manager_id, rows)?).collect())
+    Ok(ids.into_iter().zip(views(conn, manager_id, rows)?).collect())
 }
 
 impl ExportRow for SubAccount {
@@ -163,21 +161,16 @@ impl ExportRow for SubAccount {
 ///
 /// # Errors
 /// The database's own failure.
-pub fn view(conn: &mut Conn, now: Timestamp, link: LinkRow, client: AccountRow) -> Result<SubAccount> {
+pub fn view(conn: &mut Conn, link: LinkRow, client: AccountRow) -> Result<SubAccount> {
     let manager_id = link.account_id;
-    views(conn, now, manager_id, vec![(link, client)])?.pop().ok_or_else(Error::not_found)
+    views(conn, manager_id, vec![(link, client)])?.pop().ok_or_else(Error::not_found)
 }
 
 /// The rows with their containers' figures: one query for all containers of the page.
-fn views(
-    conn: &mut Conn,
-    now: Timestamp,
-    manager_id: AccountId,
-    rows: Vec<(LinkRow, AccountRow)>,
-) -> Result<Vec<SubAccount>> {
+fn views(conn: &mut Conn, manager_id: AccountId, rows: Vec<(LinkRow, AccountRow)>) -> Result<Vec<SubAccount>> {
     let clients: Vec<AccountId> = rows.iter().map(|(_, client)| client.id).collect();
     let program = program::service::current(conn)?;
-    let terms = Terms::load(conn, &[manager_id])?.remove(&manager_id).unwrap_or_default();
+    let terms = Terms::of(conn, manager_id)?;
     let of_clients: Vec<ContainerRow> = containers::table
         .filter(containers::account_id.eq_any(&clients))
         .filter(containers::deleted_at.is_null())
@@ -192,7 +185,7 @@ fn views(
         .map(|(link, client)| {
             let own = by_client.remove(&client.id).unwrap_or_default();
             let pending_request = pending.remove(&client.id);
-            let sub_account = shown(link, client, &own, now, &terms, &program.config)?;
+            let sub_account = shown(link, client, &own, &terms, &program.config)?;
             Ok(SubAccount { pending_request, ..sub_account })
         })
         .collect()
@@ -202,7 +195,6 @@ fn shown(
     link: LinkRow,
     client: AccountRow,
     own: &[ContainerRow],
-    now: Timestamp,
     terms: &Terms,
     program: &ProgramConfig,
 ) -> Result<SubAccount> {
@@ -211,7 +203,7 @@ fn shown(
     for container in own {
         let Some(paid) = slots::paid_terms(container, link.billing) else { continue };
         paid_container_count += 1;
-        let rate = terms.present_rate(now, program, container.product);
+        let rate = terms.present_rate(program, container.product);
         *monthly.entry(paid.currency).or_default() += paid.monthly(rate)?.minor;
     }
     Ok(SubAccount {

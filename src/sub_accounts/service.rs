@@ -41,7 +41,7 @@ pub fn create(
     let letter =
         if input.send_invite { Letter::ClientInvitation { manager } } else { Letter::AccountCreated { manager } };
     links::write_to(conn, context, client.id, &letter)?;
-    listing::view(conn, context.now, link, client)
+    listing::view(conn, link, client)
 }
 
 /// Mails a client that cannot sign in yet a link to set its password.
@@ -110,7 +110,7 @@ pub fn update(
         access::refuse_without(&link)?;
         switch_billing(conn, context, &LinkRow { billing, ..link })?;
     }
-    listing::find(conn, context.now, manager_id, client_id)
+    listing::find(conn, manager_id, client_id)
 }
 
 /// Without a live subscription nothing is paid, and no counter asks who would: then the switch is done at once.

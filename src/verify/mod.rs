@@ -76,7 +76,7 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
             payouts::check(conn, account.id, &mut differences)?;
             schedules::check(conn, account.id, &mut differences)?;
             referrals::check(conn, now, account, &mut differences)?;
-            portfolios::check(conn, now, account, &program.config, &mut differences)?;
+            portfolios::check(conn, account, &program.config, &mut differences)?;
             done += 1;
         }
         progress(done);

@@ -6,7 +6,6 @@ use diesel::prelude::*;
 
 use super::Differences;
 use crate::accounts::{AccountKind, AccountRow};
-use crate::clock::Timestamp;
 use crate::containers::{ContainerRow, Product, slots};
 use crate::db::Conn;
 use crate::db::schema::{containers, sub_account_links};
@@ -22,7 +21,6 @@ const CONTAINERS_PER_PAGE: i64 = 2_000;
 
 pub fn check(
     conn: &mut Conn,
-    now: Timestamp,
     account: &AccountRow,
     program: &ProgramConfig,
     differences: &mut Differences,
@@ -64,8 +62,8 @@ pub fn check(
     differences.compare(|| format!("{manager_id}: containers by plan"), &stored_counts, &counts);
     let stored_groups = portfolio::stored_groups(conn, manager_id)?;
     differences.compare(|| format!("{manager_id}: paid containers by price"), &stored_groups, &groups);
-    let terms = Terms::load(conn, &[manager_id])?.remove(&manager_id).unwrap_or_default();
-    let computed = portfolio::value_of(&groups, now, &terms, program)?;
+    let terms = Terms::of(conn, manager_id)?;
+    let computed = portfolio::value_of(&groups, &terms, program)?;
     let mut stored = portfolio::stored_values(conn, manager_id)?;
     stored.retain(|_, values| *values != Values::default());
     differences.compare(|| format!("{manager_id}: monthly and referral value"), &stored, &computed);

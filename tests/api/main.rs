@@ -18,6 +18,7 @@ mod backup;
 mod badge;
 mod billing;
 mod clicks;
+mod clocks;
 mod command_line;
 mod commissions;
 mod compatibility;

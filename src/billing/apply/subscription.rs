@@ -79,9 +79,7 @@ fn carry_out(
             .collect();
     world.carry_out(request.id, &told, context.now);
     match (request.request_type, request.details()?.billing) {
-        (OperatorRequestType::BillingSwitch, Some(billing)) => {
-            world.switch_billing(request.account_id, billing, context.now)
-        }
+        (OperatorRequestType::BillingSwitch, Some(billing)) => world.switch_billing(request.account_id, billing),
         _ => Ok(()),
     }
 }
@@ -118,8 +116,8 @@ fn count(world: &mut World, context: &Context, before: &ContainerRow, after: &Co
     let billing = world.present_link(before.account_id).map_or(Billing::Individual, |link| link.billing);
     let program = world.programs.newest()?;
     if let Some(portfolio) = world.portfolios.get_mut(&manager_id) {
-        portfolio.remove(&slots::slot(before, billing), context.now, &program.config)?;
-        portfolio.add(&slots::slot(after, billing), context.now, &program.config)?;
+        portfolio.remove(&slots::slot(before, billing), &program.config)?;
+        portfolio.add(&slots::slot(after, billing), &program.config)?;
         portfolio.rise(context, &program.config);
     }
     Ok(())
