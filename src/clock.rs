@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Timelike, Utc};
 
-use crate::short_text::{ShortText, joined, push_number};
+use crate::short_text::{ShortText, date_and_time, joined, push_number};
 
 /// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON.
 #[derive(
@@ -84,21 +84,11 @@ impl Timestamp {
     /// RFC 3339 with milliseconds, as the API shows it.
     #[must_use]
     pub fn shown(self) -> ShortText {
-        let (date, time) = (self.0.date(), self.0.time());
-        if !(0..=9999).contains(&date.year()) {
+        let Some(mut text) = date_and_time(self.0, "T") else {
             return joined([&self.rfc3339(SecondsFormat::Millis)]);
-        }
-        let mut text = ShortText::new();
-        push_number(&mut text, date.year(), 4);
-        let millis = time.nanosecond() / 1_000_000;
-        let parts =
-            [("-", date.month()), ("-", date.day()), ("T", time.hour()), (":", time.minute()), (":", time.second())];
-        for (mark, number) in parts {
-            text.push_str(mark);
-            push_number(&mut text, number, 2);
-        }
+        };
         text.push('.');
-        push_number(&mut text, millis, 3);
+        push_number(&mut text, self.0.nanosecond() / 1_000_000, 3);
         text.push('Z');
         text
     }

@@ -2,6 +2,7 @@
 //! without the machinery of formats.
 
 use arrayvec::ArrayString;
+use chrono::{Datelike, NaiveDateTime, Timelike};
 
 /// A text of up to 40 bytes, which is more than any id, moment or amount has.
 pub type ShortText = ArrayString<40>;
@@ -23,6 +24,20 @@ pub(crate) fn push_number(text: &mut ShortText, number: impl itoa::Integer, widt
         text.push('0');
     }
     text.push_str(digits);
+}
+
+/// Date and time to the second with `between` these two, in the digits of ISO 8601; none where the year has not four digits.
+pub(crate) fn date_and_time(moment: NaiveDateTime, between: &str) -> Option<ShortText> {
+    let year = Some(moment.year()).filter(|year| (0..=9999).contains(year))?;
+    let mut text = ShortText::new();
+    push_number(&mut text, year, 4);
+    let (month, day, hour) = (moment.month(), moment.day(), moment.hour());
+    let parts = [("-", month), ("-", day), (between, hour), (":", moment.minute()), (":", moment.second())];
+    for (mark, number) in parts {
+        text.push_str(mark);
+        push_number(&mut text, number, 2);
+    }
+    Some(text)
 }
 
 #[cfg(test)]

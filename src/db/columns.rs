@@ -1,9 +1,9 @@
 //! How the crate's own types are stored: words and ids as TEXT, moments as TIMESTAMP, on both engines and through the
 //! connection that is either.
 
-use chrono::{Datelike, Timelike};
+use chrono::Timelike;
 
-use crate::short_text::{ShortText, joined, push_number};
+use crate::short_text::{ShortText, date_and_time, joined, push_number};
 
 /// Stores a type as TEXT: by `as_str` and `FromStr`, or by the two named functions.
 macro_rules! text_column {
@@ -75,17 +75,9 @@ pub(crate) fn stored_moment(text: &str) -> Option<chrono::NaiveDateTime> {
 
 /// A moment as SQLite keeps it, as diesel writes it: decimals only where there are any, in groups of three, up to microseconds.
 pub(crate) fn moment_to_store(moment: chrono::NaiveDateTime) -> ShortText {
-    if !(0..=9999).contains(&moment.year()) {
+    let Some(mut text) = date_and_time(moment, " ") else {
         return joined([&moment.format("%F %T%.f").to_string()]);
-    }
-    let mut text = ShortText::new();
-    push_number(&mut text, moment.year(), 4);
-    let (month, day, hour) = (moment.month(), moment.day(), moment.hour());
-    let parts = [("-", month), ("-", day), (" ", hour), (":", moment.minute()), (":", moment.second())];
-    for (mark, number) in parts {
-        text.push_str(mark);
-        push_number(&mut text, number, 2);
-    }
+    };
     let micros = moment.nanosecond() / 1_000;
     if micros > 0 {
         let (decimals, width) = if micros.is_multiple_of(1_000) { (micros / 1_000, 3) } else { (micros, 6) };
@@ -169,6 +161,7 @@ pub(crate) use column;
 
 #[cfg(test)]
 mod tests {
+    use chrono::Datelike;
     use proptest::prelude::*;
 
     use super::*;
