@@ -45,6 +45,7 @@ mod passwords;
 mod payout_batches;
 mod payout_methods;
 mod payout_schedules;
+mod payout_steps;
 mod payouts;
 mod permissions;
 mod plans;
