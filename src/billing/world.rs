@@ -25,7 +25,7 @@ use crate::sub_accounts::{Billing, LinkRow};
 /// Everything that a batch reads and changes.
 #[derive(Debug)]
 pub struct World {
-    /// Every version of the program.
+    /// The versions of the program since the oldest event.
     pub programs: ProgramHistory,
     /// The accounts concerned, locked.
     pub accounts: HashMap<AccountId, AccountRow>,

@@ -1,15 +1,16 @@
 //! Reads versions of the program, and makes the first one.
 
 use diesel::prelude::*;
+use diesel::sql_types::{self, Nullable};
 
 use super::{Program, ProgramConfig};
 use crate::clock::Timestamp;
 use crate::db::schema::program_versions;
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, KeepPrepared, with_conn};
 use crate::error::{Error, Result};
 use crate::http::Page;
 
-#[derive(Queryable, Insertable)]
+#[derive(Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = program_versions)]
 pub(super) struct VersionRow {
     pub version: i32,
@@ -53,17 +54,24 @@ pub fn list(conn: &mut Conn, page: &Page) -> Result<Vec<Program>> {
     rows.into_iter().map(parse).collect()
 }
 
-/// Every version, oldest first, to look up which was in force when.
+/// The versions that were in force at `oldest` or later, to look up which was in force when; all of them without such a time.
 ///
 /// # Errors
 /// The database's own failure; a version that cannot be read.
-pub fn history(conn: &mut Conn) -> Result<ProgramHistory> {
-    let rows: Vec<VersionRow> = program_versions::table.order(program_versions::version).load(conn)?;
+pub fn history(conn: &mut Conn, oldest: Option<Timestamp>) -> Result<ProgramHistory> {
+    let statement = "SELECT version, config, author, created_at FROM program_versions \
+        WHERE version >= COALESCE((\
+            SELECT version FROM program_versions WHERE created_at <= $1 ORDER BY version DESC LIMIT 1\
+        ), 1) ORDER BY version";
+    let rows: Vec<VersionRow> = with_conn!(conn, c => diesel::sql_query(statement)
+        .bind::<Nullable<sql_types::Timestamp>, _>(oldest)
+        .kept()
+        .load(c))?;
     let versions = rows.into_iter().map(parse).collect::<Result<Vec<_>>>()?;
     Ok(ProgramHistory { versions })
 }
 
-/// All versions of the program, oldest first; empty only in a database that was never served.
+/// Versions of the program up to the newest, oldest first; empty only in a database that was never served.
 #[derive(Debug)]
 pub struct ProgramHistory {
     versions: Vec<Program>,
@@ -76,7 +84,7 @@ impl ProgramHistory {
         &self.versions
     }
 
-    /// The version in force at `time`.
+    /// The version in force at `time`; before the first one, that.
     ///
     /// # Errors
     /// A history without any version, of a database that was never served.

@@ -21,7 +21,7 @@ use crate::sub_accounts::links;
 const CONTAINERS_PER_PAGE: i64 = 1_000;
 
 pub fn check(conn: &mut Conn, differences: &mut Differences) -> Result<()> {
-    let programs = program::service::history(conn)?;
+    let programs = program::service::history(conn, None)?;
     let mut last: Option<ContainerId> = None;
     loop {
         let page = next_containers(conn, last)?;

@@ -9,6 +9,7 @@ use crate::accounts::{self, AccountRow};
 use crate::batch::Tracked;
 use crate::billing::event::{Element, EventData};
 use crate::billing::models::{BillingEventRow, PaymentRow};
+use crate::clock::Timestamp;
 use crate::commissions::{CommissionRow, LineId};
 use crate::containers::{ContainerRow, OwnershipRow};
 use crate::db::schema::{
@@ -27,6 +28,8 @@ use crate::sub_accounts::LinkRow;
 /// What a batch names.
 #[derive(Debug, Default)]
 struct Named {
+    /// When the oldest of its events occurred.
+    oldest: Option<Timestamp>,
     event_ids: BTreeSet<String>,
     containers: BTreeSet<ContainerId>,
     payments: BTreeSet<String>,
@@ -39,7 +42,8 @@ impl Named {
         let mut named = Self::default();
         for element in elements {
             named.event_ids.extend(element.id.clone());
-            let Ok((_, data)) = &element.content else { continue };
+            let Ok((occurred_at, data)) = &element.content else { continue };
+            named.oldest = named.oldest.into_iter().chain([*occurred_at]).min();
             match data {
                 EventData::Payment(payment) => {
                     named.payments.insert(payment.payment_id.clone());
@@ -136,7 +140,7 @@ impl World {
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
         let clients: Vec<AccountId> = locked.keys().copied().filter(|id| !manager_ids.contains(id)).collect();
         Ok(Self {
-            programs: program::service::history(conn)?,
+            programs: program::service::history(conn, named.oldest)?,
             owners,
             links,
             portfolios: Portfolio::load(conn, &managers)?,
