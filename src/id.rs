@@ -157,6 +157,17 @@ macro_rules! id_types {
                 surpass(decode(&self.0));
             }
 
+            /// Id and beginning of the next row of a history: after the ids and not before the beginnings of its `last` rows,
+            /// which a server may have written whose clock is ahead. The caller holds the lock under which rows are added.
+            #[must_use]
+            pub fn following(now: Timestamp, last: impl IntoIterator<Item = (Self, Timestamp)>) -> (Self, Timestamp) {
+                let beginning = last.into_iter().fold(now, |latest, (id, beginning)| {
+                    id.surpass();
+                    latest.max(beginning)
+                });
+                (Self::new(beginning), beginning)
+            }
+
             /// The 26 characters behind the prefix, as the database keeps them.
             #[must_use]
             pub fn digits(&self) -> &str {

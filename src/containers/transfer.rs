@@ -13,6 +13,7 @@ use super::models::{Container, ContainerRow, OwnershipRow, SubscriptionStatus};
 use super::{alerts, service, slots};
 use crate::accounts::service::email_key;
 use crate::accounts::{self, AccountKind, AccountRow};
+use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::Conn;
 use crate::db::schema::{accounts as accounts_table, container_owners, containers, user_emails, users};
@@ -61,7 +62,14 @@ pub fn transfer(
     let (old_link, new_link) = (links::current(conn, account_id)?, links::current(conn, new_owner_id)?);
     let after = moved(context, &before, new_owner_id, new_link.as_ref().map(|link| link.account_id));
     diesel::update(containers::table.find(id)).set(&after).execute(conn)?;
-    let ownership = next_ownership(conn, context, id, new_owner_id)?;
+    let present: (OwnershipId, Timestamp) = container_owners::table
+        .filter(container_owners::container_id.eq(id))
+        .order(container_owners::id.desc())
+        .limit(1)
+        .select((container_owners::id, container_owners::owned_from))
+        .get_result(conn)?;
+    let (ownership_id, owned_from) = OwnershipId::following(context.now, [present]);
+    let ownership = OwnershipRow { container_id: id, id: ownership_id, account_id: new_owner_id, owned_from };
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
     let program = program::service::current(conn)?;
     count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
@@ -74,24 +82,6 @@ pub fn transfer(
     let wanted = RequestDetails { new_owner_id: Some(new_owner_id), ..RequestDetails::default() };
     operator_requests::service::open(conn, context, account_id, Some(id), OperatorRequestType::Transfer, &wanted)?;
     service::view(conn, after, None, &program)
-}
-
-/// Ownership from now on, but not from before the present one, which a server may have written whose clock is ahead.
-fn next_ownership(
-    conn: &mut Conn,
-    context: &Context,
-    container_id: ContainerId,
-    account_id: AccountId,
-) -> Result<OwnershipRow> {
-    let present: OwnershipRow = container_owners::table
-        .filter(container_owners::container_id.eq(container_id))
-        .order(container_owners::id.desc())
-        .limit(1)
-        .select(OwnershipRow::as_select())
-        .get_result(conn)?;
-    present.id.surpass();
-    let owned_from = context.now.max(present.owned_from);
-    Ok(OwnershipRow { container_id, id: OwnershipId::new(owned_from), account_id, owned_from })
 }
 
 /// The account that takes the container. One query, whatever it finds, so that time tells no more than the answer.

@@ -145,18 +145,12 @@ impl Terms {
         in_force.collect()
     }
 
-    /// Id and beginning of a row that is added now, under the account's lock: after those that are there, which a server may have
-    /// written whose clock is ahead.
+    /// Id and beginning of a row that is added now, under the account's lock.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> (TermId, Timestamp) {
         let level = self.levels.last().map(|row| (row.id, row.effective_from));
         let own_rate = self.overrides.last().map(|row| (row.id, row.effective_from));
-        let mut beginning = now;
-        for (id, effective_from) in level.into_iter().chain(own_rate) {
-            id.surpass();
-            beginning = beginning.max(effective_from);
-        }
-        (TermId::new(beginning), beginning)
+        TermId::following(now, level.into_iter().chain(own_rate))
     }
 
     /// The rate for `product` at `time` under `program`; `None` before the account was a partner.

@@ -43,10 +43,10 @@ pub fn link(
     let manager =
         manager.ok_or_else(|| Error::invalid("/managerId", "unknown", "is not the id of an agency or a partner"))?;
     refuse_unfit(client)?;
-    let linked_at = next_beginning(conn, context, client_id)?;
+    let (id, linked_at) = SubAccountLinkId::following(context.now, last_end(conn, client_id)?);
     let link = LinkRow {
         account_id: manager_id,
-        id: SubAccountLinkId::new(linked_at),
+        id,
         client_id,
         origin,
         access,
@@ -187,19 +187,16 @@ pub fn managed_by(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) 
     current(conn, client_id)?.filter(|link| link.account_id == manager_id).ok_or_else(Error::not_found)
 }
 
-/// When a link begins that is made now: not before the end of the one before it, which a server may have written whose clock is
-/// ahead. Its id is greater, too.
-fn next_beginning(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<Timestamp> {
-    let last: Option<LinkRow> = sub_account_links::table
+/// Id and end of the last link of a client that has no manager now, if it ever had one.
+fn last_end(conn: &mut Conn, client_id: AccountId) -> Result<Option<(SubAccountLinkId, Timestamp)>> {
+    let last = sub_account_links::table
         .filter(sub_account_links::client_id.eq(client_id))
         .order(sub_account_links::id.desc())
         .limit(1)
-        .select(LinkRow::as_select())
+        .select((sub_account_links::id, sub_account_links::detached_at.assume_not_null()))
         .get_result(conn)
         .optional()?;
-    let Some(last) = last else { return Ok(context.now) };
-    last.id.surpass();
-    Ok(context.now.max(last.detached_at.unwrap_or(last.linked_at)))
+    Ok(last)
 }
 
 fn refuse_unfit(client: &AccountRow) -> Result<()> {
