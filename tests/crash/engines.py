@@ -123,7 +123,7 @@ class Postgres:
 
     def move_tables(self):
         """All tables go where there is little room; nobody may be connected. Gives the room."""
-        room = self.room("tables", 128)
+        room = self.room("tables", 512)
         self.query(f"CREATE TABLESPACE small LOCATION '{room.path}'", "template1")
         self.query("ALTER DATABASE postgres SET TABLESPACE small", "template1")
         return room
