@@ -231,6 +231,14 @@ pub fn record_many(conn: &mut Conn, now: Timestamp, new_events: &[NewEvent]) -> 
     Ok(())
 }
 
+/// The number of the account's last event; 0 before the first.
+///
+/// # Errors
+/// The database's failure; an account that does not exist.
+pub fn last_number(conn: &mut Conn, account_id: AccountId) -> Result<i64> {
+    Ok(accounts::table.find(account_id).select(accounts::event_sequence).get_result(conn)?)
+}
+
 /// Up to `limit` events of the account with a number above `after`, oldest first.
 fn list(conn: &mut Conn, account_id: AccountId, after: i64, limit: i64) -> Result<Vec<Event>> {
     Ok(events::table

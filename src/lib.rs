@@ -43,6 +43,7 @@
 //! - Money is in minor units with its currency beside it, calculated as decimals, rounded half to even; no binary floating
 //!   point, and no sum over two currencies.
 //! - Every change of a commission posts ledger entries that sum to zero. Entries are never updated or deleted.
+//! - Every change of a commission appends to its account's feed, in the same transaction; pages that a server keeps rely on it.
 //! - There is no finder without its tenant: another account's row looks like a missing one.
 //! - Whoever changes what belongs to accounts locks their rows first, all of them, in the order of their ids
 //!   ([`accounts::lock`]). That lock guards an account's balances, counters, links, containers and feed.
@@ -53,7 +54,7 @@
 //!
 //! Nothing outside [`db`] knows the pool; nothing but handlers knows actix; nothing but [`error`] knows status codes. There
 //! are no sequences, triggers, advisory locks, `LISTEN` or temporary tables in the database, no state in a server beyond
-//! caches of half a second, no mocks, and no unsafe code.
+//! caches of at most a second, no mocks, and no unsafe code.
 
 pub mod accounts;
 pub mod api_keys;

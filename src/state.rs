@@ -6,6 +6,7 @@ use crate::auth::token::TokenKeys;
 use crate::auth::{Authenticator, Principal};
 use crate::billing::ingest::Ingest;
 use crate::clock::Clock;
+use crate::commissions::KeptPages;
 use crate::config::{Settings, TrustedProxies};
 use crate::context::{Actor, Context};
 use crate::db::{Conn, Db};
@@ -31,6 +32,8 @@ pub struct AppState {
     pub vault: Vault,
     /// The way in for billing events.
     pub billing: Ingest,
+    /// Pages of commissions that were asked for a moment ago.
+    pub commission_pages: KeptPages,
     /// Where referral links lead, and who follows them.
     pub clicks: Clicks,
     /// Under which address clients reach the server, without a slash at the end.
@@ -70,6 +73,7 @@ impl AppState {
             authenticator,
             vault: Vault::of(secrets),
             billing,
+            commission_pages: KeptPages::default(),
             clicks,
             public_url,
             limits: Limits::new(settings.rate_limit.into()),

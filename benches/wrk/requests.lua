@@ -1,5 +1,5 @@
 -- Sends the requests of a file, one per line: method, path, credential and body behind tabs, in any order.
--- "@" in a body becomes a number that no other request has. At the end it prints what was measured as one line of JSON.
+-- "@" in a path or a body becomes a text that no other request has. At the end it prints what was measured as one line of JSON.
 
 local threads = 0
 
@@ -16,7 +16,7 @@ function init(args)
     if credential ~= "" then headers["X-AUTH-TOKEN"] = credential end
     if body ~= "" then headers["Content-Type"] = "application/json" end
     lines[#lines + 1] = { method = method, path = path, headers = headers, body = body ~= "" and body or nil,
-      plain = body == "" and wrk.format(method, path, headers) or nil }
+      plain = not (path .. body):find("@") and wrk.format(method, path, headers, body ~= "" and body or nil) or nil }
   end
   -- The place of a table in memory tells two runs apart that begin within the same second.
   salt = os.time() .. "-" .. number .. "-" .. tostring(lines):match("0x(%x+)") .. "-"
@@ -27,11 +27,10 @@ end
 function request()
   local line = lines[math.random(#lines)]
   if line.plain then return line.plain end
-  local body = line.body:gsub("@", function()
-    count = count + 1
-    return salt .. count
-  end)
-  return wrk.format(line.method, line.path, line.headers, body)
+  count = count + 1
+  local unique = salt .. count
+  local body = line.body and line.body:gsub("@", unique)
+  return wrk.format(line.method, line.path:gsub("@", unique), line.headers, body)
 end
 
 function done(summary, latency, requests)

@@ -128,8 +128,8 @@ async fn list_commissions(who: Manager<CommissionsRead>, app: App, query: Filter
     let manager_id = who.account_id()?;
     let Filter { filter, page } = query;
     let (filter, after, limit) = (CommissionFilter::from(filter), page.after_key()?, page.fetch());
-    app.db
-        .read(move |conn| {
+    app.commission_pages
+        .listing(&app.db, manager_id, page.digest(), move |conn| {
             page.listing(service::list(conn, manager_id, &filter, after, limit)?, |commission| commission.id)
         })
         .await

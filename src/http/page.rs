@@ -9,6 +9,7 @@ use std::str::FromStr;
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::header;
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -78,6 +79,16 @@ impl Page {
         self.after.as_deref().map(|key| key.parse().map_err(|_| invalid_cursor())).transpose()
     }
 
+    /// What tells this page from all others: the SHA-256 of the caller, the list, its filters, the limit and the cursor.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        let limit = self.binding.limit_as_sent.as_deref().unwrap_or_default();
+        match &self.after {
+            Some(after) => self.binding.digest(&[limit, after]),
+            None => self.binding.digest(&[limit]),
+        }
+    }
+
     /// At most [`Page::limit`] of `rows`, with the cursor behind the last of them, whose key is `key(row)`.
     #[must_use]
     pub fn rows<T, K: Display>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Rows<T> {
@@ -110,30 +121,34 @@ impl FromRequest for Page {
 
 impl Binding {
     fn seal(&self, key: &str) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode([self.digest(key).as_slice(), key.as_bytes()].concat())
+        BASE64_URL_SAFE_NO_PAD.encode([self.sealing(key).as_slice(), key.as_bytes()].concat())
     }
 
     fn open(&self, cursor: &str) -> Result<String> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid_cursor())?;
         let (digest, key) = bytes.split_at_checked(SEAL_BYTES).ok_or_else(invalid_cursor)?;
         let key = std::str::from_utf8(key).map_err(|_| invalid_cursor())?;
-        if digest != self.digest(key) {
+        if digest != self.sealing(key) {
             return Err(invalid_cursor());
         }
         Ok(key.to_owned())
     }
 
+    fn sealing(&self, key: &str) -> [u8; SEAL_BYTES] {
+        let mut short = [0; SEAL_BYTES];
+        short.iter_mut().zip(self.digest(&[key])).for_each(|(short, byte)| *short = byte);
+        short
+    }
+
     /// Every part goes in with its length, so that no two lists have the same bytes.
-    fn digest(&self, key: &str) -> [u8; SEAL_BYTES] {
+    fn digest(&self, places: &[&str]) -> [u8; 32] {
         let filters = self.filters.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let mut bytes = Vec::new();
-        for part in [self.path.as_str(), &self.account, key].into_iter().chain(filters) {
+        for part in [self.path.as_str(), &self.account].into_iter().chain(places.iter().copied()).chain(filters) {
             bytes.extend_from_slice(&part.len().to_le_bytes());
             bytes.extend_from_slice(part.as_bytes());
         }
-        let mut digest = [0; SEAL_BYTES];
-        digest.iter_mut().zip(sha256(&bytes)).for_each(|(short, byte)| *short = byte);
-        digest
+        sha256(&bytes)
     }
 
     /// The next page's path and query.
@@ -198,16 +213,30 @@ impl<T: Serialize> Rows<T> {
     pub fn listing(self) -> Result<Listing> {
         let mut body = Vec::with_capacity(ROW_BYTES * (self.data.len() + 1));
         serde_json::to_writer(&mut body, &self).map_err(Error::internal)?;
-        Ok(Listing { body, next_link: self.next_link })
+        Ok(Listing { body: body.into(), next_link: self.next_link })
     }
 }
 
 /// One page of a list as it is answered. It is written where its rows are read, on the database's thread: their texts lie in that
 /// core's caches, and what one thread allocated another one frees at a price.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Listing {
-    body: Vec<u8>,
+    body: Bytes,
     next_link: Option<String>,
+}
+
+impl Listing {
+    /// How long the body is.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// The same in no more memory than it needs, to be kept: a body was given more than it would take.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        Self { body: Bytes::copy_from_slice(&self.body), next_link: self.next_link.clone() }
+    }
 }
 
 impl Responder for Listing {

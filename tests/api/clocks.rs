@@ -16,10 +16,9 @@ both_engines!(
 /// Where the clock of the first server stands.
 const AHEAD: &str = "2026-01-01T00:04:00.000Z";
 
-/// A second server with the same secrets, whose clock stays where it is while the first one's goes ahead.
+/// A second server, whose clock stays where it is while the first one's goes ahead.
 async fn behind(app: &TestApp) -> TestApp {
-    let secrets = app.settings.secrets.clone();
-    let behind = TestApp::start_with(&app.database, |settings| settings.secrets = secrets).await;
+    let behind = app.beside().await;
     app.move_clock(AHEAD).await;
     behind
 }

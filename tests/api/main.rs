@@ -33,6 +33,7 @@ mod faults;
 mod health;
 mod idempotency;
 mod impersonation;
+mod kept_pages;
 mod levels;
 mod limits;
 mod mail;

@@ -52,6 +52,12 @@ impl TestApp {
         Self::start_with(&database, change).await
     }
 
+    /// Another server on this one's database, with the same secrets and a clock of its own.
+    pub async fn beside(&self) -> Self {
+        let secrets = self.settings.secrets.clone();
+        Self::start_with(&self.database, |settings| settings.secrets = secrets).await
+    }
+
     /// Ends the server as SIGTERM does.
     pub async fn stop(self) {
         self.server.stop().await;

@@ -49,6 +49,8 @@ pub fn full_scans(engine: Engine, url: &str, statements: &[&str]) -> Vec<String>
         Engine::Sqlite => {
             let path = url.trim_start_matches("sqlite://");
             let mut conn = SqliteConnection::establish(path).expect("the database can be opened");
+            // The server's last connection locks the file for a moment when it is closed.
+            conn.batch_execute("PRAGMA busy_timeout = 3000").expect("a setting of the connection");
             Box::new(move |sql| sqlite_scans(&mut conn, sql))
         }
         Engine::Postgres => {
