@@ -1,5 +1,5 @@
 -- Sends the requests of a file, one per line: method, path, credential and body behind tabs, in any order.
--- "@" in a path or a body becomes a text that no other request has. At the end it prints what was measured as one line of JSON.
+-- Each "@" in a path or a body becomes a text that no other request has. At the end it prints what was measured as one line of JSON.
 
 local threads = 0
 
@@ -27,10 +27,13 @@ end
 function request()
   local line = lines[math.random(#lines)]
   if line.plain then return line.plain end
-  count = count + 1
-  local unique = salt .. count
   local body = line.body and line.body:gsub("@", unique)
   return wrk.format(line.method, line.path:gsub("@", unique), line.headers, body)
+end
+
+function unique()
+  count = count + 1
+  return salt .. count
 end
 
 function done(summary, latency, requests)
