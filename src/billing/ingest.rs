@@ -17,7 +17,7 @@ use crate::audit::{self, AuditRow};
 use crate::batch::{self, BatchResults, Outcome, Verdict, refuse_oversize};
 use crate::clock::{Clock, Timestamp};
 use crate::context::Context;
-use crate::db::{self, Conn, Db};
+use crate::db::{self, Conn, Db, keep_plans};
 use crate::error::{Code, Error, Problem, Result};
 use crate::group_commit::{GroupCommit, Rules};
 use crate::id::Resource;
@@ -159,6 +159,7 @@ fn write_group(db: &Db, clock: &Clock, group: &[Batch]) -> Result<Vec<Vec<Verdic
 /// # Errors
 /// The database's own failure; refusals are verdicts.
 pub fn apply_batches(conn: &mut Conn, now: Timestamp, batches: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
+    keep_plans(conn)?;
     let mut world = World::load(conn, batches.iter().flat_map(|batch| batch.elements.iter()))?;
     let mut verdicts = Vec::with_capacity(batches.len());
     for batch in batches {

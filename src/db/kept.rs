@@ -1,11 +1,14 @@
-//! Statements that a connection keeps prepared although diesel plans them anew each time. Owns no SQL.
+//! Statements that a connection keeps prepared although diesel plans them anew each time, and plans that PostgreSQL keeps for a
+//! transaction. Owns no feature's SQL.
 
 use diesel::backend::Backend;
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, SimpleConnection};
 use diesel::expression::QueryMetadata;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::Integer;
+
+use super::Conn;
 
 /// A statement that is kept prepared under its text. Diesel does not know whether the text of an update or upsert is always
 /// the same; where it is, each connection plans it once.
@@ -23,6 +26,21 @@ pub trait KeepPrepared: Sized {
 }
 
 impl<S> KeepPrepared for S {}
+
+/// Has PostgreSQL plan no statement anew for the rest of the transaction. It would do so whenever there are fewer keys than the ten
+/// that it reckons with, and take longer to plan than to look them up.
+///
+/// Only for transactions whose statements have the same best plan whatever their values are: look-ups by key.
+///
+/// # Errors
+/// The database's own failure.
+pub fn keep_plans(conn: &mut Conn) -> QueryResult<()> {
+    match conn {
+        Conn::Postgres(conn) => conn.batch_execute("SET LOCAL plan_cache_mode = force_generic_plan"),
+        // SQLite plans each statement once.
+        Conn::Sqlite(_) => Ok(()),
+    }
+}
 
 /// Keys for `eq_any` of a statement that is [kept](KeepPrepared): as many as the next power of two, the last one again and again. SQLite
 /// has a place for each key in the text, and so there are few texts.
