@@ -202,6 +202,7 @@ def workplace(commissions):
     line = next(line for line in open("/proc/meminfo") if line.startswith("MemAvailable"))
     available = int(line.split()[1]) * 1024
     parent = shm if shm.is_dir() and min(shutil.disk_usage(shm).free, available) > need else None
+    say(f"databases {'in memory' if parent else 'on disk, where each commit of pgbench waits for it'}")
     return tempfile.TemporaryDirectory(prefix="stape-bench-", dir=parent)
 
 
