@@ -69,9 +69,10 @@ impl KeptPages {
             Some(_) => Some(db.look_up(move |conn| events::last_number(conn, account_id)).await?),
             None => None,
         };
-        match asked {
-            Some(Asked::Again { feed_at, listing }) if stands_at == Some(feed_at) => return Ok(listing),
-            _ => {}
+        if let Some(Asked::Again { feed_at, listing }) = asked
+            && stands_at == Some(feed_at)
+        {
+            return Ok(listing);
         }
         let pages = self.0.clone();
         db.read(move |conn| {

@@ -53,10 +53,11 @@ async fn a_kept_page_shows_what_has_happened_since_on_any_server(app: &TestApp) 
     changed("a payment that earns nothing").await;
     app.move_clock("2026-01-15T00:00:00Z").await;
     changed("the end of a review").await;
+    let ready = kept([app, &other], &partner).await;
     let canceled = app.payout(&partner).await;
     changed("a payout").await;
     partner.login.post_once(&format!("/v3/payouts/{}/cancel", id(&canceled)), &json!({})).await.expect(200);
-    partner.login.get(LIST).await.expect(200);
+    assert_eq!(kept([app, &other], &partner).await, ready);
     let payout = app.payout(&partner).await;
     changed("another payout").await;
     for step in ["approve", "start", "confirm"] {
