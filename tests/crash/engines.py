@@ -91,10 +91,9 @@ class Postgres:
     def kill(self):
         if self.process is None or self.process.poll() is not None:
             return
-        # Children have sessions of their own; stopped first, the postmaster makes no new ones meanwhile.
-        os.kill(self.process.pid, signal.SIGSTOP)
+        self.freeze()
         children = self.children()
-        for pid in [self.process.pid, *children]:
+        for pid in [*children, self.process.pid]:
             os.kill(pid, signal.SIGKILL)
         self.process.wait()
         while any(pathlib.Path(f"/proc/{pid}").exists() for pid in children):
@@ -147,11 +146,23 @@ class Postgres:
         return [int(status.parts[2]) for status in pathlib.Path("/proc").glob("[0-9]*/status") if parent in text_of(status)]
 
     def freeze(self):
-        """Every process of the cluster stops where it is: a database that takes requests and does not answer."""
-        frozen = [self.process.pid, *self.children()]
-        for pid in frozen:
+        """Every process of the cluster stops where it is: a database that takes requests and does not answer.
+
+        Children have sessions of their own, so each is stopped by itself. The postmaster is stopped first: until it goes
+        on it makes no new ones and collects none that ended, so that every number is still a process of this cluster.
+        """
+        os.kill(self.process.pid, signal.SIGSTOP)
+        postmaster = pathlib.Path(f"/proc/{self.process.pid}/status")
+        while "State:\tT" not in text_of(postmaster):
+            assert self.process.poll() is None, "PostgreSQL ended by itself"
+            time.sleep(0.001)
+        for pid in self.children():
             os.kill(pid, signal.SIGSTOP)
-        return frozen
+
+    def thaw(self):
+        """All go on, the postmaster last, for the reason why it stopped first."""
+        for pid in [*self.children(), self.process.pid]:
+            os.kill(pid, signal.SIGCONT)
 
     def query(self, sql, database="postgres"):
         command = [self.programs / "psql", "-h", self.directory, "-U", "postgres", "-d", database, "-AtqX", "-F", "\t", "-c", sql]
