@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 
 use diesel::Connection;
 use diesel::connection::InstrumentationEvent;
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+use stape_api::billing::ingest::apply_batches;
+use stape_api::clock::Timestamp;
 use stape_api::db::schema::settings;
 use stape_api::db::{Conn, Db, KeepPrepared, Options, is_lock_timeout, is_unique_violation, migrate, with_conn};
 use stape_api::error::{Error, Result};
@@ -156,6 +160,22 @@ fn two_who_lock_in_opposite_order_both_succeed(db: &Db) {
         }
     });
     assert!(attempts.load(Ordering::SeqCst) <= 3);
+}
+
+#[test]
+fn billing_events_keep_the_plans_of_their_transaction_and_of_no_other() {
+    let Some(database) = Database::create(Engine::Postgres) else { return };
+    let options = Options { pool_size: 1, ..Options::server() };
+    let db = Db::connect(&database.url.parse().expect("a database URL"), options).expect("the database answers");
+    let mode = |conn: &mut Conn| -> Result<String> {
+        Ok(diesel::select(sql::<Text>("current_setting('plan_cache_mode')")).get_result(conn)?)
+    };
+    let during = db.write_blocking(move |conn| {
+        apply_batches(conn, Timestamp::machine(), &[])?;
+        mode(conn)
+    });
+    assert_eq!(during.expect("a transaction"), "force_generic_plan");
+    assert_eq!(db.read_blocking(mode).expect("the one connection"), "auto");
 }
 
 /// The second insert of a key waits for the first one; idempotency answers 409 when that takes too long.
