@@ -21,9 +21,9 @@ const LOG_PAUSE: Duration = Duration::from_millis(5);
 const READER_CACHE_KIB: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 16_000;
 
-/// Pages in SQLite's log when the writer takes them over into the file. Most writes change the same few pages at the ends of
-/// indexes, which are copied once then; more would only make the log longer.
-const CHECKPOINT_PAGES: u32 = 8_000;
+/// Pages in SQLite's log when the writer takes them over into the file: about 130 MB. Many of them are the same pages again, which
+/// are copied once then; a longer log brings little more.
+const CHECKPOINT_PAGES: u32 = 32_000;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
