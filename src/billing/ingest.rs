@@ -22,8 +22,8 @@ use crate::error::{Code, Error, Problem, Result};
 use crate::group_commit::{GroupCommit, Rules};
 use crate::id::Resource;
 
-/// Events of one transaction, but for those of its last batch.
-const GROUP_MAX: usize = 500;
+/// Events of one transaction, but for those of its last batch: as many as one batch may have by itself.
+const GROUP_MAX: usize = batch::MAX_ELEMENTS;
 
 /// A small part of what a transaction takes.
 const LINGER: Duration = Duration::from_micros(300);
