@@ -17,7 +17,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection waits between two tries to turn on the log of a SQLite file.
 const LOG_PAUSE: Duration = Duration::from_millis(5);
 
-/// Pages of SQLite that a connection keeps, in KiB. The writer's hold all that one COMMIT changes.
+/// Pages of SQLite that a connection keeps, in KiB. The writer's hold all that most COMMITs change; of a larger one some pages go to the
+/// log ahead of it.
 const READER_CACHE_KIB: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 16_000;
 
