@@ -248,7 +248,7 @@ async fn list_payout_lines(
     page: Page,
 ) -> Result<Listing> {
     let account_id = who.account_id()?;
-    app.db.snapshot(move |conn| page.listing(service::lines(conn, account_id, *id, &page)?, |line| line.id.key())).await
+    app.db.snapshot(move |conn| page.listing(service::lines(conn, account_id, *id, &page)?, |line| line.id)).await
 }
 
 /// Cancel a payout.

@@ -144,7 +144,8 @@ pub fn totals(
     Ok(rows.into_iter().map(|row| (row.link_id, row.counts())).collect())
 }
 
-/// The days of a link from `first` up to `end`, exclusive, oldest first; those on which nothing came of it are left out.
+/// The days of a link from `first` up to `end`, exclusive, oldest first; those on which nothing came of it are left out, and
+/// [`all_days`], which is none.
 ///
 /// # Errors
 /// The database's failure.
@@ -159,6 +160,7 @@ pub fn days(
         .filter(link_statistics::account_id.eq(account_id))
         .filter(link_statistics::link_id.eq(link_id))
         .filter(link_statistics::day.ge(first))
+        .filter(link_statistics::day.gt(all_days()))
         .filter(link_statistics::day.lt(end))
         .order(link_statistics::day)
         .select(StatisticsRow::as_select())

@@ -77,6 +77,13 @@ async fn a_payout_takes_the_whole_ready_balance_and_its_lines_are_its_amount(app
     let method = partner.login.get("/v3/payout-methods").await.expect(200)["data"][0].clone();
     assert_eq!((&payout["method"]["type"], &payout["method"]["label"]), (&json!("wise"), &method["label"]));
     let lines = partner.login.list(&format!("{location}/lines")).await;
+    let mut page = partner.login.get(&format!("{location}/lines?limit=1")).await.expect(200);
+    for (place, line) in lines.iter().enumerate() {
+        assert_eq!((&page["data"], &page["hasMore"]), (&json!([line]), &json!(place + 1 < lines.len())));
+        if let Some(cursor) = page["nextCursor"].as_str() {
+            page = partner.login.get(&format!("{location}/lines?limit=1&cursor={cursor}")).await.expect(200);
+        }
+    }
     let amounts: Vec<_> = lines.iter().map(|line| &line["amount"]["amount"]).collect();
     assert_eq!(amounts, ["-30.00", "10.00", "150.00"]);
     assert_eq!((&lines[2]["commissionId"], &lines[2]["subAccount"]["id"]), (&commission, &json!(client)));

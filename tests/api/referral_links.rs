@@ -323,6 +323,9 @@ async fn statistics_show_every_day_and_their_sum(app: &TestApp) {
         "totals": {"clicks": 4, "uniqueVisitors": 3, "signUps": 0, "payingClients": 0, "earned": []},
     });
     assert_eq!(report, expected);
+    // The sums over all days are kept under the first of all.
+    let first = agency.login.get(&format!("{stats}?from=1970-01-01&to=1970-01-01")).await.expect(200);
+    assert_eq!((&first["data"], &first["totals"]["clicks"]), (&json!([day("1970-01-01", 0, 0)]), &json!(0)));
     let by_default = agency.login.get(&stats).await.expect(200);
     assert_eq!((&by_default["from"], &by_default["to"]), (&json!("2025-12-06"), &json!("2026-01-04")));
     assert_eq!(by_default["data"].as_array().map(Vec::len), Some(30));
