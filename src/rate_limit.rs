@@ -218,6 +218,20 @@ impl<K: Eq + Hash + Clone> Permit<K> {
         self.spend_at(Instant::now())
     }
 
+    /// Counts the request where it succeeded, and where it told that an e-mail address is somebody's: that is worth as much to
+    /// somebody who tries addresses.
+    ///
+    /// # Errors
+    /// The result's own; 429 `rateLimited` instead of both when the window is full.
+    pub fn spend_for<T>(&self, result: Result<T>) -> Result<T> {
+        let tells_of_an_address =
+            |error: &Error| matches!(error, Error::Problem(problem) if problem.code == Code::EmailTaken);
+        if result.as_ref().err().is_none_or(tells_of_an_address) {
+            self.spend()?;
+        }
+        result
+    }
+
     fn spend_at(&self, now: Instant) -> Result<()> {
         let Some(rate) = self.rate else { return Ok(()) };
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,6 +270,24 @@ fn whole_seconds(wait: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_taken_counts_as_an_account_that_is_made() {
+        let window = SlidingWindow::new(Some(Rate::of(2, 60)));
+        let taken = || Err::<(), _>(Error::refused(Code::EmailTaken, "a test"));
+        let other = || Err::<(), _>(Error::not_found());
+        let code = |result: Result<()>| match result {
+            Err(Error::Problem(problem)) => Some(problem.code),
+            _ => None,
+        };
+        assert_eq!(code(window.permit(1).spend_for(other())), Some(Code::NotFound));
+        assert_eq!(code(window.permit(1).spend_for(taken())), Some(Code::EmailTaken));
+        assert_eq!(code(window.permit(1).spend_for(Ok(()))), None);
+        for result in [taken(), Ok(())] {
+            assert_eq!(code(window.permit(1).spend_for(result)), Some(Code::RateLimited));
+        }
+        assert_eq!(code(window.permit(1).spend_for(other())), Some(Code::NotFound));
+    }
 
     #[test]
     fn a_bucket_lets_a_burst_through_for_each_key() {

@@ -21,7 +21,7 @@ use crate::operator_requests::{self, OperatorRequest};
 use crate::partners::Terms;
 use crate::partners::portfolio::{PaidTerms, Portfolio};
 use crate::program::{self, Program, ProgramConfig};
-use crate::sub_accounts::{self, Access, Billing, LinkRow};
+use crate::sub_accounts::{self, Billing, LinkRow};
 use crate::{audit, events};
 
 /// The plan that every container starts on (domain section 4).
@@ -58,8 +58,14 @@ pub fn create(
     by_manager: bool,
     input: &CreateContainer,
 ) -> Result<Container> {
-    let owner_id = owner_of_new(conn, caller_id, by_manager, input.account_id)?;
+    let owner_id = owner_of_new(caller_id, by_manager, input.account_id)?;
     let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
+    if by_manager {
+        let link = link.as_ref().filter(|link| link.account_id == caller_id);
+        sub_accounts::access::refuse_without(
+            link.ok_or_else(|| Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts"))?,
+        )?;
+    }
     let program = program::service::current(conn)?;
     if program.config.plan(input.product, FIRST_PLAN).is_none() {
         let violation = Violation::at("/product", "notOffered", "is not offered by the program");
@@ -166,12 +172,7 @@ pub fn list(
     views(conn, rows, by_manager.then_some(caller_id), &program)
 }
 
-fn owner_of_new(
-    conn: &mut Conn,
-    caller_id: AccountId,
-    by_manager: bool,
-    account_id: Option<AccountId>,
-) -> Result<AccountId> {
+fn owner_of_new(caller_id: AccountId, by_manager: bool, account_id: Option<AccountId>) -> Result<AccountId> {
     if !by_manager {
         return match account_id {
             Some(other) if other != caller_id => {
@@ -180,14 +181,7 @@ fn owner_of_new(
             _ => Ok(caller_id),
         };
     }
-    let client_id = account_id
-        .ok_or_else(|| Error::invalid("/accountId", "required", "is needed: which sub-account shall own it"))?;
-    let link = sub_accounts::links::managed_by(conn, caller_id, client_id)
-        .map_err(|_| Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts"))?;
-    if link.access != Access::Granted {
-        return Err(Error::refused(Code::AccessNotGranted, "the client has not granted access; request it first"));
-    }
-    Ok(client_id)
+    account_id.ok_or_else(|| Error::invalid("/accountId", "required", "is needed: which sub-account shall own it"))
 }
 
 fn count_new(

@@ -72,12 +72,16 @@ pub fn transfer(
     let ownership = OwnershipRow { container_id: id, id: ownership_id, account_id: new_owner_id, owned_from };
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
     let program = program::service::current(conn)?;
+    let managers = [&old_link, &new_link].map(|link| link.as_ref().map(|link| link.account_id));
     count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
     alerts::refresh(conn, &BTreeSet::from([account_id, new_owner_id]))?;
     let details = json!({"from": account_id, "to": new_owner_id});
-    for told_id in locked.keys() {
-        audit::record(conn, context, Some(*told_id), "container.transferred", id, Some(details.clone()))?;
-        events::record(conn, context, *told_id, EventType::ContainerTransferred, id)?;
+    // Locked may be more: who managed one of the two until just now.
+    let told: BTreeSet<AccountId> =
+        [account_id, new_owner_id].into_iter().chain(managers.into_iter().flatten()).collect();
+    for told_id in told {
+        audit::record(conn, context, Some(told_id), "container.transferred", id, Some(details.clone()))?;
+        events::record(conn, context, told_id, EventType::ContainerTransferred, id)?;
     }
     let wanted = RequestDetails { new_owner_id: Some(new_owner_id), ..RequestDetails::default() };
     operator_requests::service::open(conn, context, account_id, Some(id), OperatorRequestType::Transfer, &wanted)?;

@@ -224,8 +224,7 @@ async fn create_agency(who: Standard<Owner>, app: App, command: Command<CreateAg
     let client_id = who.account_id()?;
     let permit = app.limits.clients.permit(client_id);
     app.execute(who.principal(), command, move |conn, context, input| {
-        let agency = service::convert(conn, context, client_id, &input.email)?;
-        permit.spend()?;
+        let agency = permit.spend_for(service::convert(conn, context, client_id, &input.email))?;
         Reply::created("/v3/account".to_owned(), &Account::from(agency))
     })
     .await

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, get, patch, post, web};
 
 use super::listing::{self, SubAccountFilter};
 use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount, UpdateSubAccount};
-use super::{access_handlers, links, service};
+use super::{access, access_handlers, links, service};
 use crate::accounts::models::Account;
 use crate::auth::principal::{Manager, Operator, OperatorAccounts, SubAccountsRead, SubAccountsWrite};
 use crate::error::Result;
@@ -125,9 +125,8 @@ async fn create_sub_account(
     let manager_id = who.account_id()?;
     let permit = app.limits.clients.permit(manager_id);
     app.execute(who.principal(), command, move |conn, context, input| {
-        let sub_account = service::create(conn, context, manager_id, input)?;
-        // Only what was created counts; above the limit the creation is undone with the transaction.
-        permit.spend()?;
+        // Above the limit the creation is undone with the transaction.
+        let sub_account = permit.spend_for(service::create(conn, context, manager_id, input))?;
         Reply::created(format!("/v3/sub-accounts/{}", sub_account.id), &sub_account)
     })
     .await
@@ -199,7 +198,7 @@ async fn detach_sub_account(
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
     let effect = move |conn: &mut _, context: &_, _: &_| {
-        links::managed_by(conn, manager_id, *id)?;
+        access::lock_managed(conn, manager_id, *id)?;
         links::detach(conn, context, *id)?;
         Ok(Reply::no_content())
     };

@@ -42,6 +42,7 @@ mod members;
 mod model;
 mod openapi;
 mod operator_requests;
+mod overtaken;
 mod partners;
 mod passwords;
 mod payout_batches;

@@ -1,0 +1,131 @@
+//! What a request finds before it has the locks may be over when it gets them: it goes by what holds then. On PostgreSQL alone,
+//! as SQLite's writes follow each other.
+
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
+
+use diesel::RunQueryDsl;
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use serde_json::json;
+use stape_api::db::Conn;
+
+use crate::support::{Account, Answer, Engine, TestApp, feed, places, run};
+
+/// How long a request may take to come to the lock.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(diesel::QueryableByName)]
+struct Waiting {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+fn is_waited_for(conn: &mut Conn) -> stape_api::error::Result<bool> {
+    let statement = "SELECT count(*) AS count FROM pg_stat_activity \
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    Ok(diesel::sql_query(statement).get_result::<Waiting>(conn)?.count > 0)
+}
+
+/// Sends `request` while somebody holds the lock of an account, who makes `change` as soon as the request waits for that lock.
+async fn overtaken(app: &TestApp, account_id: &str, request: impl Future<Output = Answer>, change: String) -> Answer {
+    let (holding, held) = mpsc::channel();
+    let holding = Mutex::new(holding);
+    let (holder, watcher) = (app.database.connect(), app.database.connect());
+    let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(account_id));
+    let thread = std::thread::spawn(move || {
+        holder.write_blocking(move |conn| {
+            conn.batch_execute(&lock)?;
+            holding.lock().expect("not poisoned").send(()).expect("the test listens");
+            let begun = std::time::Instant::now();
+            while !watcher.read_blocking(is_waited_for)? {
+                assert!(begun.elapsed() < PATIENCE, "nobody waits");
+                std::thread::yield_now();
+            }
+            Ok(conn.batch_execute(&change)?)
+        })
+    });
+    held.recv().expect("the account is held");
+    let answer = request.await;
+    thread.join().expect("no panic").expect("the change is made");
+    answer
+}
+
+/// An id as the database has it.
+fn stored(id: &str) -> &str {
+    id.split_once('_').expect("an id").1
+}
+
+/// Gives a manager's only client, with free containers at most, another manager.
+fn relink(client_id: &str, manager: &Account) -> String {
+    let (client, manager) = (stored(client_id), stored(&manager.id));
+    format!(
+        "UPDATE sub_account_links SET detached_at = linked_at WHERE client_id = '{client}';
+         INSERT INTO sub_account_links SELECT '{manager}', '7' || substr(id, 2), client_id, origin, 'none', access_changed_at,
+             billing, NULL, linked_at, NULL FROM sub_account_links WHERE client_id = '{client}';
+         UPDATE container_counts SET account_id = '{manager}'
+             WHERE account_id = (SELECT manager_id FROM accounts WHERE id = '{client}');
+         UPDATE containers SET manager_id = '{manager}' WHERE account_id = '{client}';
+         UPDATE accounts SET manager_id = '{manager}' WHERE id = '{client}'"
+    )
+}
+
+fn on_postgres(test: impl AsyncFnOnce(&TestApp)) {
+    run(Engine::Postgres, test);
+}
+
+#[test]
+fn a_manager_does_not_detach_a_client_that_another_one_got_meanwhile() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let client = app.client_of(&before).await;
+        let path = format!("/v3/sub-accounts/{client}/detach");
+        let nothing = json!({});
+        let detach = before.login.post(&path, &nothing);
+        overtaken(app, &client, detach, relink(&client, &after)).await.problem("notFound");
+        after.login.get(&format!("/v3/sub-accounts/{client}")).await.expect(200);
+    });
+}
+
+#[test]
+fn a_manager_makes_no_container_for_a_client_that_it_lost_meanwhile() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let client = app.client_of(&before).await;
+        let wish = json!({"accountId": client, "product": "sgtmContainer", "name": "Shop"});
+        let create = before.login.post("/v3/containers", &wish);
+        let problem = overtaken(app, &client, create, relink(&client, &after)).await.problem("validationFailed");
+        assert_eq!(places(&problem), ["/accountId"]);
+        assert!(after.login.list("/v3/containers").await.is_empty());
+    });
+}
+
+#[test]
+fn a_manager_makes_no_container_for_a_client_that_took_its_access_back_meanwhile() {
+    on_postgres(async |app| {
+        let manager = app.agency().await;
+        let client = app.client_of(&manager).await;
+        let wish = json!({"accountId": client, "product": "sgtmContainer", "name": "Shop"});
+        let create = manager.login.post("/v3/containers", &wish);
+        let revoke =
+            format!("UPDATE sub_account_links SET access = 'declined' WHERE client_id = '{}'", stored(&client));
+        overtaken(app, &client, create, revoke).await.problem("accessNotGranted");
+        assert!(manager.login.list("/v3/containers").await.is_empty());
+    });
+}
+
+#[test]
+fn a_transfer_is_told_to_nobody_who_lost_the_client_meanwhile() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let giver = app.invited_client_of(&before).await;
+        let taker = app.standard().await;
+        let container = app.own_container(&giver).await;
+        let path = format!("/v3/containers/{container}/transfer");
+        let taker = json!({"email": taker.email});
+        let transfer = giver.login.post(&path, &taker);
+        let told = feed(&before.login).await.len();
+        overtaken(app, &giver.id, transfer, relink(&giver.id, &after)).await.expect(202);
+        assert_eq!(feed(&before.login).await.len(), told);
+    });
+}
