@@ -33,12 +33,11 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
 /// A valid `T`: of the right shape, without U+0000 (which no database keeps), keeping every rule.
 ///
 /// # Errors
-/// 422 `validationFailed`: the first fault of the shape, or every broken rule.
+/// 422 `validationFailed`: the first such character or fault of the shape, or every broken rule.
 pub fn from_value<T: DeserializeOwned + Validate>(value: Value) -> Result<T, Problem> {
-    let mut violations = Vec::new();
-    find_null_characters(&value, "", &mut violations);
-    if !violations.is_empty() {
-        return Err(Problem::validation(violations));
+    if let Some(pointer) = first_null_character(&value) {
+        let detail = "must not contain the character U+0000";
+        return Err(Problem::validation(vec![Violation::at(shorten(pointer), "nullCharacter", detail)]));
     }
     let input: T = of_shape(value)?;
     input.validate().map_err(|errors| Problem::validation(rule_violations(&errors)))?;
@@ -64,7 +63,7 @@ pub(super) fn shape_violation(path: &Path, error: &impl Display) -> Violation {
             pointer.push_str(&token);
         }
     }
-    Violation::at(pointer, code, shorten(detail))
+    Violation::at(shorten(pointer), code, shorten(detail))
 }
 
 /// Field that the message names, the rule's code, and the sentence for the caller.
@@ -145,25 +144,20 @@ fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }
 
-fn find_null_characters(value: &Value, pointer: &str, violations: &mut Vec<Violation>) {
-    let found = |pointer: &str| Violation::at(pointer, "nullCharacter", "must not contain the character U+0000");
+/// Where the first text with U+0000 is. Only the first, and pointers are written on the way back from it alone: an answer and
+/// its cost do not grow with the number of such texts times the length of the names above them.
+fn first_null_character(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) if text.contains('\0') => violations.push(found(pointer)),
+        Value::String(text) => text.contains('\0').then(String::new),
         Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                find_null_characters(item, &format!("{pointer}/{index}"), violations);
-            }
+            let mut inside = items.iter().enumerate();
+            inside.find_map(|(index, item)| first_null_character(item).map(|rest| format!("/{index}{rest}")))
         }
-        Value::Object(fields) => {
-            for (name, field) in fields {
-                let pointer = format!("{pointer}/{}", escape(name));
-                if name.contains('\0') {
-                    violations.push(found(&pointer));
-                }
-                find_null_characters(field, &pointer, violations);
-            }
-        }
-        _ => {}
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            let rest = if name.contains('\0') { Some(String::new()) } else { first_null_character(field) };
+            rest.map(|rest| format!("/{}{rest}", escape(name)))
+        }),
+        _ => None,
     }
 }
 
@@ -303,6 +297,18 @@ mod tests {
     #[test]
     fn a_null_character_is_refused_wherever_it_is() {
         assert_eq!(refused(json!({"firstName": "a\0"})), one("/firstName", "nullCharacter"));
+        assert_eq!(refused(json!({"x/": [1, {"b\0": 1}, "\0"]})), one("/x~1/1/b\0", "nullCharacter"));
+    }
+
+    #[test]
+    fn an_answer_does_not_grow_with_names_and_texts() {
+        let name = "n".repeat(10_000);
+        let texts = json!({name.clone(): vec!["\0"; 1_000]});
+        for body in [texts, json!({"firstName": "a", name: 1})] {
+            let problem = from_value::<Outer>(body).unwrap_err();
+            assert_eq!(problem.violations.len(), 1);
+            assert!(problem.detail.len() < 1_000, "{}", problem.detail.len());
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A JSON value as a deserialiser that takes what the document says, and nothing else: an object where a type has named
-//! fields (serde itself would take an array of the fields' values as well), and any whole number where one is wanted, also
-//! when it is written `14.0` or `1e3` (JSON Schema calls both integers, serde neither). Pure.
+//! fields (serde itself would take an array of the fields' values as well), or any fields (serde would take null), a word
+//! where an enum is wanted (serde would take `{"word": null}`), and any whole number where one is wanted, also when it is
+//! written `14.0` or `1e3` (JSON Schema calls both integers, serde neither). Pure.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
@@ -62,7 +63,17 @@ impl<'de> Deserializer<'de> for Strict {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Self::Error> {
-        self.0.deserialize_enum(name, variants, visitor)
+        match self.0 {
+            Value::Object(_) => Err(Error::invalid_type(Unexpected::Map, &"variant identifier")),
+            word => word.deserialize_enum(name, variants, visitor),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Null => Err(Error::invalid_type(Unexpected::Unit, &visitor)),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
     deserialize_whole_numbers! {
@@ -71,7 +82,7 @@ impl<'de> Deserializer<'de> for Strict {
     }
 
     serde::forward_to_deserialize_any! {
-        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map identifier ignored_any
+        bool f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct identifier ignored_any
     }
 }
 
@@ -137,6 +148,21 @@ mod tests {
             let error = number(text).unwrap_err().to_string();
             assert!(error.contains("expected i32"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn an_object_is_no_word_and_null_no_object() {
+        #[derive(Debug, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        enum Word {
+            One,
+        }
+        assert!(matches!(Word::deserialize(Strict(json!("one"))).unwrap(), Word::One));
+        let error = Word::deserialize(Strict(json!({"one": null}))).unwrap_err().to_string();
+        assert_eq!(error, "invalid type: map, expected variant identifier");
+        let objects = |value| Vec::<serde_json::Map<String, Value>>::deserialize(Strict(value));
+        assert_eq!(objects(json!([{}])).unwrap().len(), 1);
+        assert!(objects(json!([null])).unwrap_err().to_string().ends_with("expected a map"));
     }
 
     #[test]
