@@ -22,7 +22,7 @@ use crate::partners::applications::{self, Eligibility};
 use crate::partners::level::{self, NextLevel};
 use crate::partners::{Terms, portfolio};
 use crate::payouts::{self, Payout};
-use crate::program::{self, DEFAULT_RATE, Program};
+use crate::program::{self, Program};
 use crate::referrals::{self, ReferralLink};
 use crate::state::App;
 use crate::sub_accounts::{Access, Origin};
@@ -170,13 +170,11 @@ fn partner_level(conn: &mut Conn, account: &AccountRow, program: &Program) -> Re
     let Some(number) = account.level else { return Ok(None) };
     let row = program.config.levels.iter().find(|row| row.level == number);
     let terms = Terms::of(conn, account.id)?;
-    let own = terms.present_overrides().get(DEFAULT_RATE).copied();
-    let of_level = row.and_then(|row| row.rates.get(DEFAULT_RATE)).copied();
     let (paid_containers, referral_minor) = portfolio::stored_figures(conn, account.id, &program.config)?;
     Ok(Some(DashboardLevel {
         level: number,
         name: row.map_or_else(|| format!("Level {number}"), |row| row.name.clone()),
-        rate_percent: own.or(of_level).unwrap_or(Rate::from_bps(0)),
+        rate_percent: terms.present_default_rate(&program.config, number),
         paid_containers,
         referral_value: Money::new(referral_minor, program.config.currency),
         next: level::next(&program.config, number, (paid_containers, referral_minor)),

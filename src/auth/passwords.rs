@@ -6,7 +6,6 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
-use validator::ValidationError;
 
 use crate::crypto;
 use crate::error::{Error, Result};
@@ -25,17 +24,6 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBwZXJzb24$4ioNqP0
 
 /// What is wrong with a common password.
 const COMMON: &str = "is among the passwords that are guessed first; use a longer or less usual one";
-
-/// For `#[validate(custom)]`: refuses passwords that are easily guessed. Says nothing about the length.
-///
-/// # Errors
-/// The broken rule `commonPassword`.
-pub fn validate_not_common(password: &str) -> Result<(), ValidationError> {
-    if is_guessable(password, &[]) {
-        return Err(ValidationError::new("commonPassword").with_message(COMMON.into()));
-    }
-    Ok(())
-}
 
 /// The Argon2id hash in PHC form, with a random salt, of a new password for somebody of whom `about` is known (e-mail
 /// address, names, company).

@@ -21,23 +21,34 @@ use crate::ledger::{EntryKind, Journal, LedgerAccount, Posting};
 /// How many rows one transaction makes ready at most.
 const ROWS_PER_TRANSACTION: i64 = 1_000;
 
-/// Makes a batch of commissions ready whose review is over at `now`; answers how many, 0 when nothing is left.
+/// Makes a batch of commissions ready whose review is over at `now`; answers how many, 0 when nothing is left. An account where
+/// that fails keeps no other one waiting.
 ///
 /// # Errors
-/// The database's own failure.
+/// The database's own failure; the last account's that failed, where no other one had anything that was due.
 pub fn mature_due(db: &Db, now: Timestamp) -> Result<usize> {
     let mut due: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
     for (account_id, id) in db.read_blocking(|conn| Ok(due_at(now).limit(ROWS_PER_TRANSACTION).load(conn)?))? {
         due.entry(account_id).or_default().push(id);
     }
-    let mut matured = 0;
+    let (mut matured, mut failure) = (0, None);
     for (account_id, ids) in due {
-        matured += db.write_blocking(move |conn| {
+        let done = db.write_blocking(move |conn| {
             accounts::lock(conn, &[account_id])?;
             make_ready(conn, now, account_id, &ids)
-        })?;
+        });
+        match done {
+            Ok(ready) => matured += ready,
+            Err(error) => {
+                log::error!("commissions of {account_id} do not become ready: {error}");
+                failure = Some(error);
+            }
+        }
     }
-    Ok(matured)
+    match failure {
+        Some(error) if matured == 0 => Err(error),
+        _ => Ok(matured),
+    }
 }
 
 /// Makes the commissions of `account_id` ready whose review is over at `now`; answers how many. Called again until it

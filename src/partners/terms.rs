@@ -15,7 +15,7 @@ use crate::db::{Conn, KeepPrepared, few_sizes, with_conn};
 use crate::error::Result;
 use crate::id::{AccountId, TermId};
 use crate::money::Rate;
-use crate::program::{DEFAULT_RATE, ProgramConfig};
+use crate::program::{DEFAULT_RATE, Level, ProgramConfig};
 
 /// A level that an account had from a time on.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -177,11 +177,17 @@ impl Terms {
         if let Some(bps) = own(DEFAULT_RATE) {
             return Some(AppliedRate { rate: Rate::from_bps(bps), source: RateSource::PartnerDefault, level });
         }
-        // A program may have dropped the level since: the next lower one that it still has is what is left of it.
-        let row = program.levels.iter().rev().find(|row| row.level <= level).or(program.first_level())?;
-        let (rate, of_product) = row.rate(product);
+        let (rate, of_product) = what_is_left_of(program, level)?.rate(product);
         let source = if of_product { RateSource::LevelProduct } else { RateSource::LevelDefault };
         Some(AppliedRate { rate, source, level })
+    }
+
+    /// The rate in force for every product without one of its own, at `level`.
+    #[must_use]
+    pub fn present_default_rate(&self, program: &ProgramConfig, level: i32) -> Rate {
+        let own = self.present_overrides().get(DEFAULT_RATE).copied();
+        let of_level = || what_is_left_of(program, level).map(Level::default_rate);
+        own.or_else(of_level).unwrap_or(Rate::from_bps(0))
     }
 
     /// The rate at which a manager's containers are valued: its own, or an agency's, which is level 1's.
@@ -190,6 +196,11 @@ impl Terms {
         let own = self.rate(program, product, |_| true).map(|applied| applied.rate);
         own.unwrap_or_else(|| level_one_rate(program, product))
     }
+}
+
+/// The level, or where the program has dropped it since, the next lower one that it still has.
+fn what_is_left_of(program: &ProgramConfig, level: i32) -> Option<&Level> {
+    program.levels.iter().rev().find(|row| row.level <= level).or(program.first_level())
 }
 
 /// Level 1's rate for `product`, without overrides: what referral value counts.

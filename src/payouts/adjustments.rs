@@ -51,7 +51,8 @@ crate::text_enum! {
 pub struct CreateAdjustment {
     /// The partner.
     pub account_id: AccountId,
-    /// By how much: below zero takes away. Not zero, and in a currency of the program.
+    /// By how much: below zero takes away. Not zero, in a currency of the program, and in that of the commission where one is
+    /// named.
     #[validate(custom(function = "not_zero"))]
     pub amount: Money,
     /// Why.
@@ -81,8 +82,8 @@ fn not_zero(amount: &Money) -> Result<(), ValidationError> {
 /// Makes an adjustment.
 ///
 /// # Errors
-/// 422 for an account that is no partner's, a currency that the program does not list, a commission or payout that is not
-/// the partner's, a payout that is not paid or has another amount; 409 `payoutReturnedAlready`.
+/// 422 for an account that is no partner's, a currency that the program does not list or that is not the commission's, a
+/// commission or payout that is not the partner's, a payout that is not paid or has another amount; 409 `payoutReturnedAlready`.
 pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> Result<Commission> {
     payout_goes_with_its_reason(input)?;
     let account_id = input.account_id;
@@ -97,6 +98,7 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
         return Err(Problem::new(Code::CurrencyNotSupported, detail).with(violation).into());
     }
     let adjusted = input.commission_id.map(|id| adjusted_row(conn, account_id, id)).transpose()?;
+    refuse_other_currency(input.amount, adjusted.as_ref())?;
     let id = AdjustmentId::new(context.now);
     if let Some(payout_id) = input.payout_id {
         book_return(conn, account_id, payout_id, input.amount, id)?;
@@ -130,6 +132,13 @@ fn payout_goes_with_its_reason(input: &CreateAdjustment) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn refuse_other_currency(amount: Money, adjusted: Option<&CommissionRow>) -> Result<()> {
+    let Some(row) = adjusted.filter(|row| row.currency != amount.currency) else { return Ok(()) };
+    let detail = format!("the adjustment is in {}, the commission in {}", amount.currency, row.currency);
+    let violation = Violation::at("/amount/currency", "currencyMismatch", format!("must be {}", row.currency));
+    Err(Problem::new(Code::CurrencyMismatch, detail).with(violation).into())
 }
 
 /// The commission that an adjustment is about.

@@ -105,8 +105,14 @@ impl Level {
     pub fn rate(&self, product: Product) -> (Rate, bool) {
         match self.rates.get(product.as_str()) {
             Some(rate) => (*rate, true),
-            None => (self.rates.get(DEFAULT_RATE).copied().unwrap_or(Rate::from_bps(0)), false),
+            None => (self.default_rate(), false),
         }
+    }
+
+    /// The level's rate for every product without one of its own.
+    #[must_use]
+    pub fn default_rate(&self) -> Rate {
+        self.rates.get(DEFAULT_RATE).copied().unwrap_or(Rate::from_bps(0))
     }
 
     /// Whether the figures reach the level: either of them is enough.

@@ -1,6 +1,6 @@
 //! A new version of the program: checked as a whole, in force at once for what happens from now on, with all managers'
 //! values recalculated. Nothing that was made under an older version changes, and no level by itself: it rises with the
-//! next billing event, link or unlink.
+//! next subscription that changes, link or unlink.
 
 use diesel::prelude::*;
 use serde::Deserialize;

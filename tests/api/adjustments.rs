@@ -49,6 +49,10 @@ async fn an_adjustment_about_a_commission_names_it_and_is_no_part_of_refunds(app
     let commission = app.apply(std::slice::from_ref(&paid)).await[0]["commissionId"].clone();
     let mut about = adjustment(&partner, "-6.00", "fraud");
     about["commissionId"] = commission.clone();
+    about["amount"]["currency"] = json!("EUR");
+    let problem = app.operator().await.post_once(PATH, &about).await.problem("currencyMismatch");
+    assert_eq!(places(&problem), ["/amount/currency"]);
+    about["amount"]["currency"] = json!("USD");
     let row = app.operator().await.post_once(PATH, &about).await.expect(201);
     assert_eq!((&row["adjusts"], &row["subAccount"]["id"]), (&commission, &json!(client)));
     app.apply(&[refund(&paid, &usd("24.00"))]).await;
@@ -110,6 +114,10 @@ async fn a_broken_rule_is_named_and_changes_nothing(app: &TestApp) {
         (with("payoutId", json!("pay_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")), "/payoutId"),
         (with("reason", json!("payoutReturned")), "/payoutId"),
         (with("status", json!("paid")), "/status"),
+        (
+            json!({"accountId": partner.id, "amount": usd("1.00"), "reason": {"bonus": null}, "note": "a test"}),
+            "/reason",
+        ),
     ] {
         let problem = operator.post_once(PATH, &body).await.problem("validationFailed");
         assert!(places(&problem)[0].starts_with(place), "{place}: {problem:#}");

@@ -7,6 +7,7 @@ use crate::support::{Answer, Client, START, TestApp, both_engines, payment, plac
 
 both_engines!(
     a_change_makes_a_new_version,
+    a_partner_whose_level_was_dropped_is_shown_what_it_earns,
     a_change_names_what_it_changes,
     a_new_version_values_every_managers_containers_anew,
     a_payment_is_rated_by_the_version_of_its_time,
@@ -67,6 +68,18 @@ async fn a_change_makes_a_new_version(app: &TestApp) {
     assert_eq!((&versions[0], &versions[1]["reviewDays"]["monthly"]), (&changed, &json!(14)));
     let page = operator.get("/v3/operator/program/versions?limit=1").await.expect(200);
     assert_eq!((page["data"].as_array().map(Vec::len), &page["hasMore"]), (Some(1), &json!(true)));
+}
+
+async fn a_partner_whose_level_was_dropped_is_shown_what_it_earns(app: &TestApp) {
+    let partner = app.partner().await;
+    let (_, container) = app.client_with_container(&partner).await;
+    let decision = json!({"level": 3, "reason": "a test"});
+    app.operator().await.patch(&format!("/v3/operator/partners/{}", partner.id), &decision).await.expect(200);
+    change(app, |program| program["levels"].as_array_mut().expect("levels").truncate(2)).await;
+    let line = app.commission(&partner, &container).await;
+    let level = partner.login.get("/v3/dashboard").await.expect(200)["level"].clone();
+    assert_eq!((&level["level"], &level["ratePercent"]), (&json!(3), &json!("35")));
+    assert_eq!(line["ratePercent"], level["ratePercent"]);
 }
 
 async fn a_change_names_what_it_changes(app: &TestApp) {

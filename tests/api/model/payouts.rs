@@ -138,6 +138,9 @@ impl Play<'_> {
         if !self.world.is_partner(manager) {
             return refused(&answer, "validationFailed");
         }
+        if about.is_some_and(|row| self.world.rows[row].currency != currency) {
+            return refused(&answer, "currencyMismatch");
+        }
         let row = self.world.adjust(manager, currency, amount, reason, about);
         self.world.rows[row].id = id(&answer.expect(201));
     }
