@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::error::{Error, Result};
 use crate::short_text::{ShortText, joined, push_number};
 
-/// No single amount may exceed this many minor units, so that sums of millions of them stay exact in 64 bits.
+/// No single amount may exceed this many minor units, so that the sums of 900,000 of the greatest stay exact in 64 bits.
 pub const MAX_AMOUNT_MINOR: i64 = 10_000_000_000_000;
 
 /// An ISO 4217 currency that has minor units or none (JPY), but a defined number of them.
