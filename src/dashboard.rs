@@ -189,7 +189,8 @@ fn balances(
 ) -> Result<Vec<DashboardBalances>> {
     let (this_month, last_month) = (now.month(), now.plus_months(-1));
     let months = months::since(conn, account_id, last_month)?;
-    let rows = summary::balances(conn, account_id, &program.config)?;
+    let with_earnings = months.iter().filter(|row| row.earnings_minor() != 0).map(|row| row.currency);
+    let rows = summary::balances(conn, account_id, &program.config, with_earnings)?;
     let earned = |currency: Currency, month: Timestamp| {
         let row = months.iter().find(|row| row.currency == currency && row.month == month);
         Money::new(row.map_or(0, MonthRow::earnings_minor), currency)

@@ -44,6 +44,8 @@ impl Rate {
     const PASSWORD_RESET: Self = Self::of(10, 3600);
     /// Sub-accounts created and attach attempts of one account (domain section 3).
     const CLIENTS: Self = Self::of(20, 3600);
+    /// Members that one account invites: a whole team at once, but no letters without end.
+    const INVITATIONS: Self = Self::of(100, 3600);
 
     const fn of(requests: u32, seconds: u32) -> Self {
         match (NonZeroU32::new(requests), NonZeroU32::new(seconds)) {
@@ -90,6 +92,8 @@ pub struct Limits {
     pub password_reset_by_email: Limiter,
     /// Sub-accounts created and attach attempts together, by account.
     pub clients: SlidingWindow<AccountId>,
+    /// Members invited, by account.
+    pub invitations: SlidingWindow<AccountId>,
 }
 
 impl Limits {
@@ -105,6 +109,7 @@ impl Limits {
             password_reset_by_peer: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
             password_reset_by_email: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
             clients: SlidingWindow::new(unless_off(Rate::CLIENTS)),
+            invitations: SlidingWindow::new(unless_off(Rate::INVITATIONS)),
         }
     }
 }

@@ -42,8 +42,9 @@ async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
 #[post("")]
 async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> Result<HttpResponse> {
     let account_id = who.account_id()?;
+    let permit = app.limits.invitations.permit(account_id);
     app.execute(who.principal(), command, move |conn, context, input| {
-        let member = Member::from(team::add(conn, context, account_id, input)?);
+        let member = Member::from(permit.spend_for(team::add(conn, context, account_id, input))?);
         Reply::created(format!("/v3/members/{}", member.id), &member)
     })
     .await

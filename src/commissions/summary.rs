@@ -65,19 +65,24 @@ pub struct PlanCount {
 pub fn summary(conn: &mut Conn, manager_id: AccountId) -> Result<CommissionSummary> {
     let program = program::service::current(conn)?;
     Ok(CommissionSummary {
-        balances: balances(conn, manager_id, &program.config)?,
+        balances: balances(conn, manager_id, &program.config, [])?,
         containers_by_plan: containers_by_plan(conn, manager_id)?,
     })
 }
 
-/// A manager's money per currency: the program currency first, then every other with a balance or value.
+/// A manager's money per currency: the program currency first, then every other with a balance or value, and those of `besides`.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn balances(conn: &mut Conn, manager_id: AccountId, program: &ProgramConfig) -> Result<Vec<CurrencyBalances>> {
+pub fn balances(
+    conn: &mut Conn,
+    manager_id: AccountId,
+    program: &ProgramConfig,
+    besides: impl IntoIterator<Item = Currency>,
+) -> Result<Vec<CurrencyBalances>> {
     let rows = ledger::balances::present(conn, manager_id)?;
     let values = portfolio::stored_values(conn, manager_id)?;
-    Ok(assemble(manager_id, program.currency, rows, &values))
+    Ok(assemble(manager_id, program.currency, rows, &values, besides))
 }
 
 /// How many containers of each plan the manager's sub-accounts have.
@@ -94,11 +99,12 @@ fn assemble(
     program_currency: Currency,
     rows: Vec<Balances>,
     values: &BTreeMap<Currency, Values>,
+    besides: impl IntoIterator<Item = Currency>,
 ) -> Vec<CurrencyBalances> {
     let balances: BTreeMap<Currency, Balances> = rows.into_iter().map(|row| (row.currency, row)).collect();
     let with_balance = balances.values().filter(|row| !row.is_zero()).map(|row| row.currency);
     let with_value = values.iter().filter(|(_, values)| values.monthly_minor != 0).map(|(currency, _)| *currency);
-    let mut others: BTreeSet<Currency> = with_balance.chain(with_value).collect();
+    let mut others: BTreeSet<Currency> = with_balance.chain(with_value).chain(besides).collect();
     others.remove(&program_currency);
     let shown = |currency: Currency| {
         let row = balances.get(&currency).copied().unwrap_or(Balances::zero(manager_id, currency));
@@ -143,7 +149,7 @@ mod tests {
         ];
         let value = |monthly_minor| Values { paid_containers: 1, monthly_minor, referral_minor: 0 };
         let values = BTreeMap::from([(currency("EUR"), value(600)), (currency("KWD"), value(0))]);
-        let shown = assemble(manager_id, Currency::USD, rows, &values);
+        let shown = assemble(manager_id, Currency::USD, rows, &values, []);
         let currencies: Vec<_> = shown.iter().map(|row| row.currency.to_string()).collect();
         assert_eq!(currencies, ["USD", "EUR", "JPY"]);
         assert_eq!(amounts(&shown[0]), ["0.00"; 6]);

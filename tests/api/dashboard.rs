@@ -8,6 +8,7 @@ both_engines!(
     a_member_a_key_and_an_agency_see_the_dashboard_and_a_client_does_not,
     alerts_follow_containers_links_and_transfers,
     commissions_are_exported_with_the_lists_filters,
+    a_currency_without_a_balance_shows_what_was_earned_and_taken_back,
     earnings_go_by_payment_time_and_corrections_by_their_own,
     maturing_commissions_are_told_by_day,
     the_dashboard_adds_up,
@@ -159,6 +160,22 @@ async fn earnings_go_by_payment_time_and_corrections_by_their_own(app: &TestApp)
     let other = app.partner().await;
     let sum: Vec<_> = series(&other, "interval=month&from=2026-01-01&to=2026-04-01").await;
     assert!(sum.iter().all(|point| point["earned"] == usd("0.00")));
+}
+
+async fn a_currency_without_a_balance_shows_what_was_earned_and_taken_back(app: &TestApp) {
+    let partner = app.partner().await;
+    let (_, container) = app.client_with_container(&partner).await;
+    let euros = |amount: &str| json!({"amount": amount, "currency": "EUR"});
+    let paid = payment(&container).with("amount", euros("24.00")).with("tax", euros("4.00"));
+    app.apply(std::slice::from_ref(&paid)).await;
+    app.move_clock("2026-02-01T00:00:00Z").await;
+    app.apply(&[refund(&paid, &euros("24.00"))]).await;
+    let partner = signed_in_again(app, partner).await;
+    let row = dashboard(&partner).await["balances"][1].clone();
+    assert_eq!((&row["readyToPayout"], &row["debt"]), (&euros("0.00"), &euros("0.00")));
+    assert_eq!((&row["earnedLastMonth"], &row["earnedThisMonth"]), (&euros("6.00"), &euros("-6.00")));
+    let summary = partner.login.get("/v3/commissions/summary").await.expect(200);
+    assert_eq!(summary["balances"].as_array().map(Vec::len), Some(1));
 }
 
 async fn the_series_keeps_to_its_time_zone_over_a_change_of_clocks(app: &TestApp) {
