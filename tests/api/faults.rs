@@ -201,3 +201,29 @@ fn a_statement_that_takes_too_long_is_given_up_and_leaves_nothing() {
         assert_eq!(partner.login.list("/v3/sub-accounts").await.len(), 1);
     });
 }
+
+/// Nothing of the first partner's becomes ready any more: where a row stands, what a bug or a broken disk would do.
+const STUCK: &str = "CREATE TRIGGER stuck BEFORE UPDATE ON commissions \
+    WHEN OLD.account_id = (SELECT min(account_id) FROM commissions) BEGIN SELECT RAISE(ABORT, 'stuck'); END";
+
+#[test]
+fn an_account_whose_commissions_cannot_become_ready_keeps_no_other_one_waiting() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        let (stuck, other) = (app.partner().await, app.partner().await);
+        for partner in [&stuck, &other] {
+            let (_, container) = app.client_with_container(partner).await;
+            app.commission(partner, &container).await;
+        }
+        execute(app, &[STUCK]);
+        let due = json!({"now": "2026-01-15T00:00:00Z"});
+        app.operator().await.post("/v3/operator/test-clock", &due).await.problem("internalError");
+        let status = async |partner: &Account| {
+            let login = app.sign_in(&partner.email, crate::support::PASSWORD).await;
+            login.list("/v3/commissions").await[0]["status"].clone()
+        };
+        assert_eq!((status(&stuck).await, status(&other).await), (json!("inReview"), json!("readyToPayout")));
+        execute(app, &["DROP TRIGGER stuck"]);
+        app.move_clock("2026-01-15T00:00:01Z").await;
+        assert_eq!(status(&stuck).await, "readyToPayout");
+    });
+}
