@@ -10,6 +10,7 @@ both_engines!(
     behind_a_trusted_proxy_each_visitor_has_a_bucket_of_its_own,
     health_is_never_refused,
     sign_in_is_limited_per_email_address,
+    invitations_of_members_are_limited_to_a_hundred_an_hour,
     sub_accounts_are_limited_to_twenty_an_hour,
     without_limits_nothing_is_told,
 );
@@ -106,12 +107,31 @@ async fn sub_accounts_are_limited_to_twenty_an_hour(app: &TestApp) {
     let server = limited(app, "6000/60").await;
     let login = server.caller(agency.login.credential());
     let person = |number: usize| json!({"email": format!("s{number}@example.com"), "firstName": "S", "lastName": "C"});
-    for number in 0..20 {
+    for number in 0..19 {
         login.post("/v3/sub-accounts", &person(number)).await.expect(201);
     }
-    let answer = login.post("/v3/sub-accounts", &person(20)).await;
-    assert!(!answer.header("retry-after").is_empty());
-    answer.problem("rateLimited");
+    // To try whether an address is somebody's counts as much, and tells no more when the limit is reached.
+    login.post("/v3/sub-accounts", &person(0)).await.problem("emailTaken");
+    for number in [0, 20] {
+        let answer = login.post("/v3/sub-accounts", &person(number)).await;
+        assert!(!answer.header("retry-after").is_empty());
+        answer.problem("rateLimited");
+    }
+    server.stop().await;
+}
+
+async fn invitations_of_members_are_limited_to_a_hundred_an_hour(app: &TestApp) {
+    let agency = app.agency().await;
+    let server = limited(app, "6000/60").await;
+    let login = server.caller(agency.login.credential());
+    let person = |email: &str| json!({"email": email, "firstName": "S", "lastName": "C", "role": "member"});
+    login.post("/v3/members", &person("s@example.com")).await.expect(201);
+    for _ in 0..99 {
+        login.post("/v3/members", &person("s@example.com")).await.problem("emailTaken");
+    }
+    for email in ["s@example.com", "t@example.com"] {
+        login.post("/v3/members", &person(email)).await.problem("rateLimited");
+    }
     server.stop().await;
 }
 
