@@ -100,7 +100,7 @@ pub fn catch_up(db: &Db, clock: &Clock) -> Result<()> {
 
 fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
-    let mut ledgers = LedgerCheck { next: Instant::now(), after: None, differences: 0 };
+    let mut ledgers = LedgerCheck { next: Instant::now(), after: None, differences: 0, has_failed: false };
     let mut next: Vec<_> = DUE.iter().chain(HOUSEKEEPING).map(|duty| (duty, Instant::now())).collect();
     loop {
         // Another server on the same database may have moved the test clock.
@@ -129,24 +129,40 @@ struct LedgerCheck {
     next: Instant,
     after: Option<AccountId>,
     differences: usize,
+    /// Whether one of the accounts until `after` could not be checked.
+    has_failed: bool,
 }
 
 impl LedgerCheck {
     const EVERY: Duration = Duration::from_secs(4);
 
+    /// An account that cannot be checked keeps none behind it from being checked, and fails the check.
     fn go_on(&mut self, db: &Db, metrics: &WorkerMetrics) -> Result<()> {
         let after = self.after;
-        let (last, found) = db.snapshot_blocking(move |conn| verify::ledgers(conn, after))?;
-        for difference in &found {
-            log::error!("ledger check: {difference}");
+        let accounts = db.read_blocking(move |conn| verify::next_ledgers(conn, after))?;
+        let mut outcome = Ok(());
+        for account_id in &accounts {
+            match db.snapshot_blocking(|conn| verify::ledger(conn, *account_id)) {
+                Ok(found) => {
+                    for difference in &found {
+                        log::error!("ledger check: {difference}");
+                    }
+                    self.differences += found.len();
+                }
+                Err(error) => {
+                    log::error!("ledger check: {account_id}: {error}");
+                    self.has_failed = true;
+                    outcome = Err(error);
+                }
+            }
         }
-        self.differences += found.len();
-        self.after = last;
-        metrics.checked(self.differences, last.is_none());
-        if last.is_none() {
-            self.differences = 0;
+        self.after = accounts.last().copied();
+        let is_over = self.after.is_none();
+        metrics.checked(self.differences, is_over && !self.has_failed);
+        if is_over {
+            (self.differences, self.has_failed) = (0, false);
         }
-        Ok(())
+        outcome
     }
 }
 

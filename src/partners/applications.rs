@@ -210,7 +210,7 @@ fn admit(
     };
     level::record(conn, context, &first)?;
     let terms = Terms::of(conn, account_id)?;
-    portfolio::revalue(conn, account_id, &terms, &program.config)?;
+    portfolio::revalue(conn, &[(account_id, &terms)], &program.config)?;
     Ok(shown(row))
 }
 

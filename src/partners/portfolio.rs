@@ -220,14 +220,14 @@ impl Portfolio {
         }
         if self.promotions.is_empty() {
             if paid_changed {
-                write_values(conn, account_id, &self.values)?;
+                write_values(conn, &value_rows(account_id, &self.values).collect::<Vec<_>>())?;
             }
             return Ok(());
         }
         for row in &self.promotions {
             level::record(conn, context, row)?;
         }
-        revalue(conn, account_id, &self.terms, program)
+        revalue(conn, &[(account_id, &self.terms)], program)
     }
 
     /// Whether the account earns commissions.
@@ -237,17 +237,27 @@ impl Portfolio {
     }
 }
 
-/// Values a manager's paid containers anew, after its rates changed.
+/// Values the paid containers of managers anew, by their terms and after rates changed. However many managers they are, it
+/// takes the same few statements.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn revalue(conn: &mut Conn, account_id: AccountId, terms: &Terms, program: &ProgramConfig) -> Result<()> {
-    let mut values = value_of(&stored_groups(conn, account_id)?, terms, program)?;
-    // A currency whose last container has just gone is worth nothing now.
-    for currency in stored_values(conn, account_id)?.into_keys() {
-        values.entry(currency).or_default();
+pub fn revalue(conn: &mut Conn, managers: &[(AccountId, &Terms)], program: &ProgramConfig) -> Result<()> {
+    let ids: Vec<AccountId> = managers.iter().map(|(id, _)| *id).collect();
+    let mut groups = load_groups(conn, &ids)?;
+    let mut stored = load_values(conn, &ids)?;
+    let mut rows = Vec::new();
+    for (account_id, terms) in managers {
+        let mut values = value_of(&groups.remove(account_id).unwrap_or_default(), terms, program)?;
+        let before = stored.remove(account_id).unwrap_or_default();
+        // A currency whose last container has just gone is worth nothing now.
+        for currency in before.keys() {
+            values.entry(*currency).or_default();
+        }
+        values.retain(|currency, values| before.get(currency) != Some(values));
+        rows.extend(value_rows(*account_id, &values));
     }
-    write_values(conn, account_id, &values)
+    write_values(conn, &rows)
 }
 
 /// The figures that decide levels, as the counters have them.
@@ -285,15 +295,22 @@ pub fn stored_counts(conn: &mut Conn, account_id: AccountId) -> Result<Vec<(Prod
 /// # Errors
 /// The database's own failure.
 pub fn stored_groups(conn: &mut Conn, account_id: AccountId) -> Result<Groups> {
-    let rows: Vec<GroupRow> = paid_container_groups::table
-        .filter(paid_container_groups::account_id.eq(account_id))
+    Ok(load_groups(conn, &[account_id])?.remove(&account_id).unwrap_or_default())
+}
+
+fn load_groups(conn: &mut Conn, ids: &[AccountId]) -> Result<HashMap<AccountId, Groups>> {
+    let rows: Vec<GroupRow> = with_conn!(conn, c => paid_container_groups::table
+        .filter(paid_container_groups::account_id.eq_any(few_sizes(ids)))
         .filter(paid_container_groups::containers.gt(0))
-        .load(conn)?;
-    let group = |row: GroupRow| {
+        .kept()
+        .load(c))?;
+    let mut groups: HashMap<AccountId, Groups> = HashMap::new();
+    for row in rows {
         let GroupRow { currency, billing_period, price_minor, .. } = row;
-        ((row.product, PaidTerms { currency, billing_period, price_minor }), row.containers)
-    };
-    Ok(rows.into_iter().map(group).collect())
+        let paid = PaidTerms { currency, billing_period, price_minor };
+        groups.entry(row.account_id).or_default().insert((row.product, paid), row.containers);
+    }
+    Ok(groups)
 }
 
 /// What the groups of paid containers are worth at the present rates.
@@ -330,13 +347,15 @@ fn load_values(conn: &mut Conn, ids: &[AccountId]) -> Result<HashMap<AccountId, 
     Ok(values)
 }
 
-fn write_values(conn: &mut Conn, account_id: AccountId, values: &BTreeMap<Currency, Values>) -> Result<()> {
-    use manager_values::columns;
-    let row = |(currency, values): (&Currency, &Values)| {
+fn value_rows(account_id: AccountId, values: &BTreeMap<Currency, Values>) -> impl Iterator<Item = ValuesRow> {
+    values.iter().map(move |(currency, values)| {
         let Values { paid_containers, monthly_minor, referral_minor } = *values;
         ValuesRow { account_id, currency: *currency, paid_containers, monthly_minor, referral_minor }
-    };
-    let rows: Vec<ValuesRow> = values.iter().map(row).collect();
+    })
+}
+
+fn write_values(conn: &mut Conn, rows: &[ValuesRow]) -> Result<()> {
+    use manager_values::columns;
     upsert_rows!(conn, rows, rows => diesel::insert_into(manager_values::table)
     .values(rows)
     .on_conflict((columns::account_id, columns::currency))

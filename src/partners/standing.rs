@@ -86,7 +86,7 @@ pub fn decide(conn: &mut Conn, context: &Context, account_id: AccountId, input: 
     set_level(conn, context, &account, &terms, earned, input)?;
     set_overrides(conn, context, account_id, &terms, input)?;
     let terms = Terms::of(conn, account_id)?;
-    portfolio::revalue(conn, account_id, &terms, &program)?;
+    portfolio::revalue(conn, &[(account_id, &terms)], &program)?;
     let account = accounts::service::find(conn, account_id)?;
     Ok(Partner { pinned: account.level_pinned, rate_overrides: terms.present_overrides(), account: account.into() })
 }

@@ -16,13 +16,13 @@ use crate::audit;
 use crate::commissions::{self, Commission, CommissionRow, LineId, LineKind};
 use crate::context::Context;
 use crate::db::Conn;
-use crate::db::schema::{commissions as commissions_table, payouts};
+use crate::db::schema::{commissions as commissions_table, ledger_balances, payouts};
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::http::trimmed;
 use crate::id::{AccountId, AdjustmentId, PayoutId};
 use crate::ledger::{EntryKind, Journal, LedgerAccount, Posting};
-use crate::money::Money;
+use crate::money::{Currency, Money};
 use crate::program;
 
 crate::text_enum! {
@@ -82,8 +82,9 @@ fn not_zero(amount: &Money) -> Result<(), ValidationError> {
 /// Makes an adjustment.
 ///
 /// # Errors
-/// 422 for an account that is no partner's, a currency that the program does not list or that is not the commission's, a
-/// commission or payout that is not the partner's, a payout that is not paid or has another amount; 409 `payoutReturnedAlready`.
+/// 422 for an account that is no partner's, a currency that neither the program lists nor the partner ever had, or that is not
+/// the commission's, a commission or payout that is not the partner's, a payout that is not paid or has another amount; 409
+/// `payoutReturnedAlready`.
 pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> Result<Commission> {
     payout_goes_with_its_reason(input)?;
     let account_id = input.account_id;
@@ -91,9 +92,8 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     if account.is_none_or(|account| account.kind != AccountKind::Partner) {
         return Err(Error::invalid("/accountId", "unknown", "is not the id of a partner"));
     }
-    let program = program::service::current(conn)?;
-    if !program.config.currencies.iter().any(|terms| terms.currency == input.amount.currency) {
-        let detail = format!("the program does not list {}", input.amount.currency);
+    if !has_currency(conn, account_id, input.amount.currency)? {
+        let detail = format!("the program does not list {}, and the partner never had any", input.amount.currency);
         let violation = Violation::at("/amount/currency", "currencyNotSupported", "is not a currency of the program");
         return Err(Problem::new(Code::CurrencyNotSupported, detail).with(violation).into());
     }
@@ -121,6 +121,14 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     audit::record(conn, context, Some(account_id), "adjustment.created", row.id, Some(details))?;
     events::record(conn, context, account_id, EventType::CommissionAdjusted, row.id)?;
     Ok(Commission::from(row))
+}
+
+/// Whether the program lists a currency, or did when the partner earned in it: what came of that can be set right for ever.
+fn has_currency(conn: &mut Conn, account_id: AccountId, currency: Currency) -> Result<bool> {
+    if program::service::current(conn)?.config.currency_terms(currency).is_some() {
+        return Ok(true);
+    }
+    Ok(diesel::select(diesel::dsl::exists(ledger_balances::table.find((account_id, currency)))).get_result(conn)?)
 }
 
 fn payout_goes_with_its_reason(input: &CreateAdjustment) -> Result<()> {

@@ -171,9 +171,8 @@ fn revalue_all(conn: &mut Conn, config: &ProgramConfig) -> Result<()> {
     for page in managers.chunks(MANAGERS_PER_PAGE) {
         accounts::lock(conn, page)?;
         let terms = Terms::load(conn, page)?;
-        for (account_id, terms) in terms {
-            portfolio::revalue(conn, account_id, &terms, config)?;
-        }
+        let managers: Vec<_> = page.iter().filter_map(|id| Some((*id, terms.get(id)?))).collect();
+        portfolio::revalue(conn, &managers, config)?;
     }
     Ok(())
 }

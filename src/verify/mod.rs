@@ -17,7 +17,7 @@ mod schedules;
 
 use diesel::prelude::*;
 
-use crate::accounts::AccountRow;
+use crate::accounts::{AccountKind, AccountRow};
 use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::db::schema::accounts as accounts_table;
@@ -28,8 +28,8 @@ use crate::program;
 /// Accounts that are looked at between two queries for more.
 const ACCOUNTS_PER_PAGE: i64 = 500;
 
-/// Accounts that a running server looks at in one go.
-const ACCOUNTS_PER_CHECK: i64 = 10;
+/// Ledgers that a running server looks at in one go.
+const LEDGERS_PER_CHECK: i64 = 10;
 
 /// No more differences are named than this; the last line says so.
 const MAX_DIFFERENCES: usize = 1_000;
@@ -89,18 +89,31 @@ pub fn run(conn: &mut Conn, now: Timestamp, mut progress: impl FnMut(u64)) -> Re
     Ok(found)
 }
 
-/// The differences between balances and ledger entries of the next accounts behind `after`, and the last of these; none when
-/// all were seen. What a running server checks of itself.
+/// The next partners behind `after`, which alone have ledgers; none when all were seen.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn ledgers(conn: &mut Conn, after: Option<AccountId>) -> Result<(Option<AccountId>, Vec<String>)> {
-    let mut differences = Differences::default();
-    let page = next_accounts(conn, after, ACCOUNTS_PER_CHECK)?;
-    for account in &page {
-        ledger::check(conn, account.id, &mut differences)?;
+pub fn next_ledgers(conn: &mut Conn, after: Option<AccountId>) -> Result<Vec<AccountId>> {
+    let mut query = accounts_table::table
+        .filter(accounts_table::kind.eq(AccountKind::Partner))
+        .order(accounts_table::id)
+        .limit(LEDGERS_PER_CHECK)
+        .select(accounts_table::id)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(accounts_table::id.gt(after));
     }
-    Ok((page.last().map(|account| account.id), differences.0))
+    Ok(query.load(conn)?)
+}
+
+/// The differences between an account's balances, months and ledger entries: what a running server checks of itself.
+///
+/// # Errors
+/// The database's own failure.
+pub fn ledger(conn: &mut Conn, account_id: AccountId) -> Result<Vec<String>> {
+    let mut differences = Differences::default();
+    ledger::check(conn, account_id, &mut differences)?;
+    Ok(differences.0)
 }
 
 fn next_accounts(conn: &mut Conn, after: Option<AccountId>, limit: i64) -> Result<Vec<AccountRow>> {

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use super::Differences;
 use crate::clock::Timestamp;
-use crate::commissions::{CommissionStatus, LineKind};
+use crate::commissions::{CommissionStatus, LineId, LineKind};
 use crate::db::Conn;
 use crate::db::schema::{commissions, ledger_months};
 use crate::error::Result;
@@ -14,6 +14,9 @@ use crate::id::AccountId;
 use crate::ledger::months::MonthRow;
 use crate::ledger::{EntryKind, EntryRow, LedgerAccount};
 use crate::money::Currency;
+
+/// Commissions that are in memory at once.
+const ROWS_PER_PAGE: i64 = 5_000;
 
 /// Sums of an account's months, built up from its entries.
 #[derive(Debug)]
@@ -46,18 +49,8 @@ impl Months {
 
     /// Compares with what is stored, after all entries were counted.
     pub fn check(mut self, conn: &mut Conn, differences: &mut Differences) -> Result<()> {
+        self.count_earned(conn)?;
         let account_id = self.account_id;
-        let earned: Vec<(Currency, Option<Timestamp>, i64)> = commissions::table
-            .filter(commissions::account_id.eq(account_id))
-            .filter(commissions::kind.eq(LineKind::Commission))
-            .filter(commissions::status.ne(CommissionStatus::NoCommission))
-            .select((commissions::currency, commissions::payment_occurred_at, commissions::amount_minor))
-            .load(conn)?;
-        for (currency, paid_at, amount_minor) in earned {
-            if let Some(paid_at) = paid_at {
-                self.row(currency, paid_at).earned_minor += amount_minor;
-            }
-        }
         let stored: Vec<MonthRow> = ledger_months::table
             .filter(ledger_months::account_id.eq(account_id))
             .select(MonthRow::as_select())
@@ -74,4 +67,36 @@ impl Months {
         }
         Ok(())
     }
+
+    /// Counts what was earned, by the time of the payment.
+    fn count_earned(&mut self, conn: &mut Conn) -> Result<()> {
+        let mut last: Option<LineId> = None;
+        loop {
+            let page = next_earned(conn, self.account_id, last)?;
+            let Some((id, ..)) = page.last() else { return Ok(()) };
+            last = Some(*id);
+            for (_, currency, paid_at, amount_minor) in page {
+                if let Some(paid_at) = paid_at {
+                    self.row(currency, paid_at).earned_minor += amount_minor;
+                }
+            }
+        }
+    }
+}
+
+type Earned = (LineId, Currency, Option<Timestamp>, i64);
+
+fn next_earned(conn: &mut Conn, account_id: AccountId, after: Option<LineId>) -> Result<Vec<Earned>> {
+    let mut query = commissions::table
+        .filter(commissions::account_id.eq(account_id))
+        .filter(commissions::kind.eq(LineKind::Commission))
+        .filter(commissions::status.ne(CommissionStatus::NoCommission))
+        .order(commissions::id)
+        .limit(ROWS_PER_PAGE)
+        .select((commissions::id, commissions::currency, commissions::payment_occurred_at, commissions::amount_minor))
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(commissions::id.gt(after));
+    }
+    Ok(query.load(conn)?)
 }

@@ -11,6 +11,7 @@ both_engines!(
     every_reason_is_taken_up_and_down,
     only_the_operator_adjusts,
     the_same_adjustment_is_made_once,
+    what_was_paid_in_a_currency_that_has_left_the_program_can_come_back,
 );
 
 const PATH: &str = "/v3/operator/adjustments";
@@ -126,6 +127,32 @@ async fn a_broken_rule_is_named_and_changes_nothing(app: &TestApp) {
     operator.post_once(PATH, &unlisted).await.problem("currencyNotSupported");
     operator.post(PATH, &good).await.problem("idempotencyKeyRequired");
     assert_eq!(partner.login.list("/v3/commissions?kind=adjustment").await.len(), 0);
+}
+
+async fn what_was_paid_in_a_currency_that_has_left_the_program_can_come_back(app: &TestApp) {
+    let (partner, other, operator) = (app.partner().await, app.partner().await, app.operator().await);
+    let pounds = |account: &Account, reason: &str| {
+        let mut body = adjustment(account, "200.00", reason);
+        body["amount"]["currency"] = json!("GBP");
+        body
+    };
+    app.payout_method(&partner, "GBP").await;
+    operator.post_once(PATH, &pounds(&partner, "bonus")).await.expect(201);
+    let request = json!({"currency": "GBP"});
+    let payout = partner.login.post_once("/v3/payouts", &request).await.expect(201);
+    for step in ["approve", "start", "confirm"] {
+        app.step(&payout, step).await;
+    }
+    let program = operator.get("/v3/operator/program").await;
+    let tag = program.header("etag").to_owned();
+    let mut body = program.expect(200);
+    body["currencies"].as_array_mut().expect("currencies").retain(|terms| terms["currency"] != "GBP");
+    let put = operator.request(reqwest::Method::PUT, "/v3/operator/program").header("if-match", &tag);
+    put.json(&body).send().await.expect(200);
+    let mut returned = pounds(&partner, "payoutReturned");
+    returned["payoutId"] = payout["id"].clone();
+    operator.post_once(PATH, &returned).await.expect(201);
+    operator.post_once(PATH, &pounds(&other, "bonus")).await.problem("currencyNotSupported");
 }
 
 async fn the_same_adjustment_is_made_once(app: &TestApp) {

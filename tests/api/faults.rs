@@ -227,3 +227,34 @@ fn an_account_whose_commissions_cannot_become_ready_keeps_no_other_one_waiting()
         assert_eq!(status(&stuck).await, "readyToPayout");
     });
 }
+
+#[test]
+fn an_account_that_cannot_be_checked_keeps_the_check_from_no_other_one() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        for _ in 0..2 {
+            let partner = app.partner().await;
+            let (_, container) = app.client_with_container(&partner).await;
+            app.commission(&partner, &container).await;
+        }
+        execute(
+            app,
+            &[
+                "UPDATE ledger_entries SET kind = kind || '?' WHERE account_id = (SELECT min(account_id) FROM ledger_entries)",
+                "UPDATE ledger_balances SET paid_minor = 1, program_minor = program_minor - 1 WHERE account_id = (SELECT max(account_id) FROM ledger_entries)",
+            ],
+        );
+        let begun = Instant::now();
+        let metrics = async || app.operator().await.get("/metrics").await.text;
+        while !metrics().await.contains("stape_ledger_differences 2\n") {
+            assert!(begun.elapsed() < IN_TIME, "{}", metrics().await);
+        }
+        assert!(!metrics().await.contains("stape_worker_failures_total{duty=\"ledger check\"} 0"));
+        execute(
+            app,
+            &[
+                "UPDATE ledger_entries SET kind = rtrim(kind, '?')",
+                "UPDATE ledger_balances SET program_minor = program_minor + paid_minor, paid_minor = 0",
+            ],
+        );
+    });
+}
