@@ -34,6 +34,14 @@ crate::text_enum! {
     }
 }
 
+impl AccountKind {
+    /// Whether such an account has sub-accounts.
+    #[must_use]
+    pub const fn is_manager(self) -> bool {
+        matches!(self, Self::Agency | Self::Partner)
+    }
+}
+
 crate::text_enum! {
     /// A user's role in its account.
     pub enum Role {

@@ -78,6 +78,12 @@ impl Principal {
         Actor { kind, id, acting_account }
     }
 
+    /// Whether it is an account that has sub-accounts.
+    #[must_use]
+    pub const fn is_manager(&self) -> bool {
+        matches!(self.kind, PrincipalKind::Account(kind) if kind.is_manager())
+    }
+
     fn is_owner(&self) -> bool {
         matches!(self.credential, Credential::Login { role: Role::Owner, .. })
     }

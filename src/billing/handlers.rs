@@ -6,11 +6,9 @@ use utoipa::IntoParams;
 
 use super::ingest::BillingEvents;
 use super::payments::{self, Payment, PaymentFilter};
-use crate::auth::PrincipalKind;
 use crate::auth::principal::{Account, CommissionsRead, Operator, OperatorBilling};
 use crate::batch::BatchResults;
 use crate::clock::Timestamp;
-use crate::containers::service::is_manager;
 use crate::context::Context;
 use crate::error::Result;
 use crate::http::routes::{ServiceConfig, scope};
@@ -80,7 +78,7 @@ struct PaymentQuery {
 )]
 #[get("")]
 async fn list_payments(who: Account<CommissionsRead>, app: App, query: Filter<PaymentQuery>) -> Result<Listing> {
-    let (caller_id, by_manager) = (who.account_id()?, sees_as_manager(who.principal().kind));
+    let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     let Filter { filter, page } = query;
     let PaymentQuery { occurred_after, occurred_before } = filter;
     let filter = PaymentFilter { caller_id, by_manager, occurred_after, occurred_before };
@@ -100,10 +98,6 @@ async fn list_payments(who: Account<CommissionsRead>, app: App, query: Filter<Pa
 )]
 #[get("/{paymentId}")]
 async fn get_payment(who: Account<CommissionsRead>, app: App, id: web::Path<PaymentId>) -> Result<web::Json<Payment>> {
-    let (caller_id, by_manager) = (who.account_id()?, sees_as_manager(who.principal().kind));
+    let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     app.db.read(move |conn| payments::find(conn, caller_id, by_manager, *id)).await.map(web::Json)
-}
-
-fn sees_as_manager(kind: PrincipalKind) -> bool {
-    matches!(kind, PrincipalKind::Account(kind) if is_manager(kind))
 }

@@ -130,7 +130,11 @@ impl FromStr for LineId {
     type Err = MalformedId;
 
     fn from_str(text: &str) -> Result<Self, MalformedId> {
-        text.parse().map(Self::Commission).or_else(|_| text.parse().map(Self::Adjustment))
+        if text.starts_with(AdjustmentId::PREFIX) {
+            text.parse().map(Self::Adjustment)
+        } else {
+            text.parse().map(Self::Commission)
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use actix_web::{HttpResponse, delete, patch, post, web};
 
 use super::changes::{self, Asker, ChangePlan, UpdateContainer, Wish};
-use super::handlers::is_manager;
 use super::models::Container;
 use super::transfer::{self, TransferContainer};
 use crate::auth::principal::{Account, ContainersWrite, NotOnBehalf, Principal, Standard};
@@ -182,5 +181,5 @@ async fn transfer_container(
 }
 
 fn asker(account_id: AccountId, principal: &Principal) -> Asker {
-    Asker { account_id, by_manager: is_manager(principal) }
+    Asker { account_id, by_manager: principal.is_manager() }
 }

@@ -6,8 +6,7 @@ use utoipa::IntoParams;
 
 use super::models::{Container, ContainerStatus, CreateContainer, Product};
 use super::service::{self, ContainerFilter};
-use crate::auth::PrincipalKind;
-use crate::auth::principal::{Account, ContainersRead, ContainersWrite, Principal};
+use crate::auth::principal::{Account, ContainersRead, ContainersWrite};
 use crate::error::Result;
 use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
@@ -62,7 +61,7 @@ struct ContainerQuery {
 )]
 #[get("")]
 async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<ContainerQuery>) -> Result<Listing> {
-    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
+    let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     let Filter { filter, page } = query;
     let sub_account_id = filter.sub_account_id.map(|id| id.parse::<AccountId>());
     // A malformed id, as a filter, finds nothing.
@@ -102,7 +101,7 @@ async fn create_container(
     app: App,
     command: Command<CreateContainer>,
 ) -> Result<HttpResponse> {
-    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
+    let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     app.execute(who.principal(), command, move |conn, context, input| {
         let container = service::create(conn, context, caller_id, by_manager, input)?;
         Reply::created(format!("/v3/containers/{}", container.id), &container)
@@ -127,11 +126,6 @@ async fn get_container(
     app: App,
     id: web::Path<ContainerId>,
 ) -> Result<web::Json<Container>> {
-    let (caller_id, by_manager) = (who.account_id()?, is_manager(who.principal()));
+    let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     app.db.snapshot(move |conn| service::find(conn, caller_id, by_manager, *id)).await.map(web::Json)
-}
-
-/// Whether the caller reaches containers as a manager.
-pub(super) fn is_manager(principal: &Principal) -> bool {
-    matches!(principal.kind, PrincipalKind::Account(kind) if service::is_manager(kind))
 }

@@ -7,7 +7,7 @@ use super::models::{
     Product, Subscription, SubscriptionStatus, Usage,
 };
 use super::{slots, usage};
-use crate::accounts::{AccountKind, AccountRow};
+use crate::accounts::AccountRow;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::schema::{container_owners, containers};
@@ -59,12 +59,18 @@ pub fn create(
     input: &CreateContainer,
 ) -> Result<Container> {
     let owner_id = owner_of_new(caller_id, by_manager, input.account_id)?;
+    let admit = |link: Option<&LinkRow>| {
+        let own = link.filter(|link| link.account_id == caller_id);
+        let unknown = || Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts");
+        sub_accounts::access::refuse_without(own.ok_or_else(unknown)?)
+    };
+    if by_manager {
+        // Nobody locks an account of others.
+        admit(sub_accounts::links::current(conn, owner_id)?.as_ref())?;
+    }
     let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
     if by_manager {
-        let link = link.as_ref().filter(|link| link.account_id == caller_id);
-        sub_accounts::access::refuse_without(
-            link.ok_or_else(|| Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts"))?,
-        )?;
+        admit(link.as_ref())?;
     }
     let program = program::service::current(conn)?;
     if program.config.plan(input.product, FIRST_PLAN).is_none() {
@@ -343,10 +349,4 @@ fn shown(
         created_at: row.created_at,
         updated_at: row.updated_at,
     })
-}
-
-/// Whether the caller's kind reaches containers as a manager.
-#[must_use]
-pub const fn is_manager(kind: AccountKind) -> bool {
-    matches!(kind, AccountKind::Agency | AccountKind::Partner)
 }

@@ -73,6 +73,12 @@ pub struct Violation {
     pub detail: String,
 }
 
+/// The JSON Pointer (RFC 6901) of what is called `name` in the value at `pointer`.
+#[must_use]
+pub fn pointer_to(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 impl Violation {
     /// A broken rule of the field at `pointer`.
     pub fn at(pointer: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {

@@ -4,13 +4,13 @@
 
 use std::fmt::Display;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use super::strict::Strict;
-use crate::error::{Code, Problem, Violation};
+use crate::error::{Code, Problem, Violation, pointer_to};
 
 /// Longest explanation that repeats something of the request, in characters.
 const MAX_DETAIL_CHARS: usize = 300;
@@ -23,11 +23,16 @@ const MAX_DETAIL_CHARS: usize = 300;
 pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let message = error.to_string();
-        if message.starts_with("number out of range") {
+        if message.starts_with("number out of range") && is_well_formed(bytes) {
             return Problem::validation(vec![Violation::at("", "type", "holds a number that is out of range")]);
         }
         Problem::new(Code::InvalidJson, shorten(format!("the body is not well-formed JSON: {message}")))
     })
+}
+
+/// Whether bytes are one JSON document, however large its numbers are.
+fn is_well_formed(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// A valid `T`: of the right shape, without U+0000 (which no database keeps), keeping every rule.
@@ -56,9 +61,9 @@ pub fn of_shape<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
 /// What a deserialiser's error says about the field at `path`.
 pub(super) fn shape_violation(path: &Path, error: &impl Display) -> Violation {
     let (field, code, detail) = explain(&error.to_string());
-    let mut pointer = pointer_to(path);
+    let mut pointer = pointer_behind(path);
     if let Some(field) = field {
-        let token = format!("/{}", escape(&field));
+        let token = pointer_to("", &field);
         if code != "unknownField" || !pointer.ends_with(&token) {
             pointer.push_str(&token);
         }
@@ -130,18 +135,14 @@ fn shorten(text: String) -> String {
     }
 }
 
-/// The JSON Pointer (RFC 6901) behind a path.
-fn pointer_to(path: &Path) -> String {
+/// The JSON Pointer behind a path.
+fn pointer_behind(path: &Path) -> String {
     path.iter().fold(String::new(), |pointer, segment| match segment {
         Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", escape(key)),
-        Segment::Enum { variant } => format!("{pointer}/{}", escape(variant)),
+        Segment::Map { key } => pointer_to(&pointer, key),
+        Segment::Enum { variant } => pointer_to(&pointer, variant),
         Segment::Unknown => pointer,
     })
-}
-
-fn escape(token: &str) -> String {
-    token.replace('~', "~0").replace('/', "~1")
 }
 
 /// Where the first text with U+0000 is. Only the first, and pointers are written on the way back from it alone: an answer and
@@ -155,7 +156,7 @@ fn first_null_character(value: &Value) -> Option<String> {
         }
         Value::Object(fields) => fields.iter().find_map(|(name, field)| {
             let rest = if name.contains('\0') { Some(String::new()) } else { first_null_character(field) };
-            rest.map(|rest| format!("/{}{rest}", escape(name)))
+            rest.map(|rest| pointer_to("", name) + &rest)
         }),
         _ => None,
     }
@@ -173,8 +174,7 @@ pub fn rule_violations(errors: &ValidationErrors) -> Vec<Violation> {
 fn collect_rules(errors: &ValidationErrors, pointer: &str, violations: &mut Vec<Violation>) {
     for (field, kind) in errors.errors() {
         // validator names rules over the whole struct `__all__`.
-        let pointer =
-            if field == "__all__" { pointer.to_owned() } else { format!("{pointer}/{}", escape(&camel_case(field))) };
+        let pointer = if field == "__all__" { pointer.to_owned() } else { pointer_to(pointer, &camel_case(field)) };
         match kind {
             ValidationErrorsKind::Field(rules) => {
                 violations.extend(rules.iter().map(|rule| rule_violation(&pointer, rule)));
@@ -313,7 +313,9 @@ mod tests {
 
     #[test]
     fn text_that_is_no_json_is_400_however_deep() {
-        for bytes in [&b"{"[..], b"", b"{\"a\": \"\xff\"}", "[".repeat(100_000).as_bytes()] {
+        for bytes in
+            [&b"{"[..], b"", b"{\"a\": \"\xff\"}", b"[1e999", b"[1e999, \"\xff\"]", "[".repeat(100_000).as_bytes()]
+        {
             assert_eq!(parse(bytes).unwrap_err().code, Code::InvalidJson);
         }
         assert_eq!(parse(b"1e999").unwrap_err().code, Code::ValidationFailed);

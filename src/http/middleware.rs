@@ -125,8 +125,8 @@ impl Visit {
         }
         self.log(request, route, response.status(), elapsed);
         if self.came_as_head && response.body().size() == BodySize::Stream {
-            // Nobody would read the stream, so nothing shall be made for it.
-            return response.set_body(BoxBody::new(()));
+            // Nobody would read the stream, so nothing shall be made for it, nor is its length known.
+            return response.set_body(BoxBody::new(actix_web::body::None::new()));
         }
         response
     }

@@ -37,20 +37,6 @@ impl<T> Patch<T> {
             Self::Absent | Self::Null => None,
         }
     }
-
-    /// Whether the patch says nothing of the field.
-    pub const fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
-    /// For a diesel changeset: `None` leaves the column, `Some(None)` clears it.
-    pub fn into_change(self) -> Option<Option<T>> {
-        match self {
-            Self::Absent => None,
-            Self::Null => Some(None),
-            Self::Value(value) => Some(Some(value)),
-        }
-    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {

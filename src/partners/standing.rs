@@ -19,7 +19,7 @@ use crate::accounts::{self, AccountKind, AccountRow};
 use crate::context::Context;
 use crate::db::Conn;
 use crate::db::schema::rate_overrides;
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Code, Error, Problem, Result, Violation, pointer_to};
 use crate::events::EventType;
 use crate::http::{present, trimmed};
 use crate::id::AccountId;
@@ -112,10 +112,10 @@ fn violations(input: &UpdatePartner, account: &AccountRow, earned: i32, program:
         violations.push(Violation::at("/pinned", "contradiction", detail));
     }
     let keys = input.rate_overrides.iter().flat_map(BTreeMap::keys);
-    violations.extend(keys.filter(|key| !is_rate_key(key)).map(|key| {
-        let key = key.replace('~', "~0").replace('/', "~1");
-        Violation::at(format!("/rateOverrides/{key}"), "unknown", "is neither a product nor default")
-    }));
+    violations
+        .extend(keys.filter(|key| !is_rate_key(key)).map(|key| {
+            Violation::at(pointer_to("/rateOverrides", key), "unknown", "is neither a product nor default")
+        }));
     violations
 }
 

@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::config::{CurrencyTerms, DEFAULT_RATE, Level, Plan, ProgramConfig};
 use crate::containers::Product;
-use crate::error::Violation;
+use crate::error::{Violation, pointer_to};
 use crate::money::Money;
 
 const MAX_CURRENCIES: usize = 50;
@@ -152,8 +152,7 @@ impl Found {
             self.note(format!("{pointer}/{DEFAULT_RATE}"), "required", "is required");
         }
         for key in level.rates.keys().filter(|key| !is_rate_key(key)) {
-            let key = key.replace('~', "~0").replace('/', "~1");
-            self.note(format!("{pointer}/{key}"), "unknown", "is neither a product nor default");
+            self.note(pointer_to(pointer, key), "unknown", "is neither a product nor default");
         }
     }
 

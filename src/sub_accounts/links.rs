@@ -133,16 +133,12 @@ pub fn current(conn: &mut Conn, client_id: AccountId) -> Result<Option<LinkRow>>
 /// # Errors
 /// 503 where the client changes managers again and again meanwhile.
 pub fn lock_with_manager(conn: &mut Conn, client_id: AccountId) -> Result<(Vec<AccountRow>, Option<LinkRow>)> {
-    for _attempt in 0..3 {
-        let expected = current(conn, client_id)?.map(|link| link.account_id);
-        let ids: Vec<AccountId> = [Some(client_id), expected].into_iter().flatten().collect();
-        let locked = accounts::lock(conn, &ids)?;
-        let link = current(conn, client_id)?;
-        if link.as_ref().map(|link| link.account_id) == expected {
-            return Ok((locked, link));
-        }
-    }
-    Err(Error::Unavailable(format!("the manager of {client_id} keeps changing")))
+    let concerned = |link: &Option<LinkRow>| link.iter().map(|link| link.account_id).chain([client_id]).collect();
+    let (mut locked, link) = accounts::lock_around(conn, |conn| current(conn, client_id), concerned)?;
+    // Locked may be more: who managed the client until just now.
+    let present: BTreeSet<AccountId> = concerned(&link);
+    locked.retain(|id, _| present.contains(id));
+    Ok((locked.into_values().collect(), link))
 }
 
 /// Who pays for the containers of each of `clients` that `manager_id` manages now.

@@ -28,6 +28,7 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
         for entry in &page {
             months.count(entry);
             let balances = computed.entry(entry.currency).or_insert_with(|| Balances::zero(account_id, entry.currency));
+            balances.last_entry_id = Some(entry.id);
             let balance = balances.of(entry.ledger_account);
             *balance += entry.amount_minor;
             differences.compare(
@@ -53,6 +54,8 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
             let what = || format!("{account_id}: balance {account} {currency}");
             differences.compare(what, stored.of(*account), right.of(*account));
         }
+        let what = || format!("{account_id}: newest entry in {currency}");
+        differences.compare(what, &stored.last_entry_id, &right.last_entry_id);
     }
     for currency in computed.into_keys() {
         differences.note(|| format!("{account_id}: entries in {currency}, but no balance row"));

@@ -136,9 +136,10 @@ impl World {
             .select(BillingEventRow::as_select())
             .kept()
             .load(c))?;
-        let managers: Vec<AccountRow> = locked.values().filter(|row| is_manager(row)).cloned().collect();
+        let (managers, clients): (Vec<AccountRow>, Vec<AccountRow>) =
+            locked.values().cloned().partition(|row| row.kind.is_manager());
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
-        let clients: Vec<AccountId> = locked.keys().copied().filter(|id| !manager_ids.contains(id)).collect();
+        let clients: Vec<AccountId> = clients.iter().map(|row| row.id).collect();
         Ok(Self {
             programs: program::service::history(conn, named.oldest)?,
             owners,
@@ -248,8 +249,4 @@ fn links_of(conn: &mut Conn, clients: &BTreeSet<AccountId>) -> Result<HashMap<Ac
         links.entry(row.client_id).or_default().push(row);
     }
     Ok(links)
-}
-
-fn is_manager(account: &AccountRow) -> bool {
-    crate::containers::service::is_manager(account.kind)
 }
