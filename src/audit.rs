@@ -10,10 +10,10 @@ use crate::auth::principal::{Account, Operator, OperatorAccounts, Owner};
 use crate::clock::Timestamp;
 use crate::context::{ActorKind, Context};
 use crate::db::schema::audit_log;
-use crate::db::{Conn, insert_rows};
+use crate::db::{Conn, insert_rows, narrow};
 use crate::error::Result;
 use crate::http::routes::{ServiceConfig, scope};
-use crate::http::{Filter, Listing, list_type};
+use crate::http::{Filter, Listing, OneOf, list_type};
 use crate::id::{AccountId, AuditId, Resource};
 use crate::state::App;
 
@@ -143,9 +143,9 @@ pub struct AuditFilter {
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 pub struct OperatorAuditFilter {
-    /// Only what concerns this account.
-    #[param(value_type = Option<AccountId>)]
-    pub account_id: Option<String>,
+    /// Only what concerns these accounts, separated by commas.
+    #[param(value_type = Option<Vec<AccountId>>, style = Form, explode = false)]
+    pub account_id: Option<OneOf<String>>,
     /// Only what was done at this time or later.
     pub created_after: Option<Timestamp>,
     /// Only what was done before this time.
@@ -168,7 +168,7 @@ pub fn routes(config: &mut ServiceConfig) {
 async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) -> Result<Listing> {
     let Filter { filter: AuditFilter { created_after, created_before }, page } = filter;
     let (account_id, after, limit) = (who.account_id()?, page.after_key()?, page.fetch());
-    let wanted = Wanted { account_id: Some(account_id), created_after, created_before, after, limit };
+    let wanted = Wanted { accounts: Some(vec![account_id]), created_after, created_before, after, limit };
     app.db.read(move |conn| page.rows(list(conn, &wanted)?, |row| row.id).map(AuditEntry::from).listing()).await
 }
 
@@ -182,11 +182,7 @@ async fn list_own(who: Account<Owner>, app: App, filter: Filter<AuditFilter>) ->
 async fn list_all(_who: Operator<OperatorAccounts>, app: App, filter: Filter<OperatorAuditFilter>) -> Result<Listing> {
     let Filter { filter: OperatorAuditFilter { account_id, created_after, created_before }, page } = filter;
     let (after, limit) = (page.after_key()?, page.fetch());
-    // As a filter, an id that is none finds nothing.
-    let Ok(account_id) = account_id.map(|text| text.parse()).transpose() else {
-        return page.listing(Vec::<AuditEntry>::new(), |entry| entry.id);
-    };
-    let wanted = Wanted { account_id, created_after, created_before, after, limit };
+    let wanted = Wanted { accounts: account_id.map(OneOf::ids), created_after, created_before, after, limit };
     app.db.read(move |conn| page.rows(list(conn, &wanted)?, |row| row.id).map(AuditEntry::from).listing()).await
 }
 
@@ -214,7 +210,7 @@ pub fn record_rows(conn: &mut Conn, rows: &[AuditRow]) -> Result<()> {
     Ok(())
 }
 struct Wanted {
-    account_id: Option<AccountId>,
+    accounts: Option<Vec<AccountId>>,
     created_after: Option<Timestamp>,
     created_before: Option<Timestamp>,
     after: Option<AuditId>,
@@ -224,11 +220,9 @@ struct Wanted {
 /// The wanted rows, newest first.
 fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<AuditRow>> {
     let mut query = audit_log::table.select(AuditRow::as_select()).into_boxed();
-    if let Some(account_id) = wanted.account_id {
-        query = query.filter(audit_log::account_id.eq(account_id));
-    }
+    narrow!(query, audit_log::account_id, &wanted.accounts);
     if let Some(from) = wanted.created_after {
-        query = query.filter(audit_log::created_at.ge(from));
+        query = query.filter(audit_log::created_at.ge(from)).filter(audit_log::id.ge(AuditId::earliest(from)));
     }
     if let Some(until) = wanted.created_before {
         query = query.filter(audit_log::created_at.lt(until));

@@ -59,6 +59,18 @@ impl Timestamp {
         Self(self.0.checked_add_signed(delta).unwrap_or(self.0))
     }
 
+    /// The moment `micros` microseconds later.
+    #[must_use]
+    pub fn plus_micros(self, micros: i64) -> Self {
+        Self(self.0.checked_add_signed(TimeDelta::microseconds(micros)).unwrap_or(self.0))
+    }
+
+    /// Its year in UTC.
+    #[must_use]
+    pub fn year(self) -> i32 {
+        self.0.year()
+    }
+
     /// The first moment of its UTC day.
     #[must_use]
     pub fn day(self) -> Self {

@@ -34,11 +34,15 @@ impl Last {
 
 static LAST: Mutex<Last> = Mutex::new(Last { unix_ms: 0, counter: 0 });
 
+fn unix_ms(time: Timestamp) -> u64 {
+    u64::try_from(time.unix_micros() / 1000).unwrap_or(0)
+}
+
 /// The next UUIDv7 value not before `now`.
 fn next(now: Timestamp) -> u128 {
     let random = u128::from(crate::crypto::random_u32() & 0x00ff_ffff);
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    last.unix_ms = last.unix_ms.max(u64::try_from(now.unix_micros() / 1000).unwrap_or(0));
+    last.unix_ms = last.unix_ms.max(unix_ms(now));
     last.counter = last.begun() + 1;
     let (unix_ms, counter) = (u128::from(last.unix_ms), u128::from(last.counter));
     drop(last);
@@ -54,7 +58,7 @@ fn next(now: Timestamp) -> u128 {
 /// Lets every later id be greater than those of a time `floor`, which an earlier process had reached.
 pub fn never_before(floor: Timestamp) {
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    last.unix_ms = last.unix_ms.max(u64::try_from(floor.unix_micros() / 1000).unwrap_or(0));
+    last.unix_ms = last.unix_ms.max(unix_ms(floor));
 }
 
 /// The time that the id generator has reached: what [`never_before`] wants after a restart.
@@ -150,6 +154,13 @@ macro_rules! id_types {
             #[must_use]
             pub fn new(now: Timestamp) -> Self {
                 Self(encode(next(now)))
+            }
+
+            /// No id that was made at `time` or later is less: one may be ahead of its time, and never is behind. What is read in
+            /// the order of ids needs not be read beyond it.
+            #[must_use]
+            pub fn earliest(time: Timestamp) -> Self {
+                Self(encode(u128::from(unix_ms(time)) << 80))
             }
 
             /// Lets every later id of this server be greater than this one, which another server may have made.

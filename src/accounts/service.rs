@@ -200,8 +200,8 @@ pub fn email_key(email: &str) -> String {
     email.to_ascii_lowercase()
 }
 
-/// Changes names and company of the account, and the names of its first owner with them. `check` sees the account as it
-/// was and may refuse.
+/// Changes names and company of the account, and the names of its first owner with them; its manager, who sees them, is told.
+/// `check` sees the account as it was and may refuse.
 ///
 /// # Errors
 /// What `check` refuses; 404; the database's failure.
@@ -212,7 +212,8 @@ pub fn update(
     change: &UpdateAccount,
     check: impl FnOnce(&AccountRow) -> Result<()>,
 ) -> Result<AccountRow> {
-    let old = lock_one(conn, account_id)?;
+    let old = lock_concerned(conn, |conn| with_manager(conn, account_id))?.remove(&account_id);
+    let old = old.ok_or_else(Error::not_found)?;
     check(&old)?;
     let new = AccountRow {
         first_name: change.first_name.clone().unwrap_or_else(|| old.first_name.clone()),
@@ -243,7 +244,16 @@ pub fn update(
     });
     audit::record(conn, context, Some(account_id), "account.updated", account_id, Some(details))?;
     events::record(conn, context, account_id, EventType::AccountUpdated, account_id)?;
+    if let Some(manager_id) = old.manager_id {
+        events::record(conn, context, manager_id, EventType::SubAccountUpdated, account_id)?;
+    }
     Ok(new)
+}
+
+fn with_manager(conn: &mut Conn, account_id: AccountId) -> Result<BTreeSet<AccountId>> {
+    let manager_id: Option<Option<AccountId>> =
+        accounts::table.find(account_id).select(accounts::manager_id).get_result(conn).optional()?;
+    Ok(manager_id.flatten().into_iter().chain([account_id]).collect())
 }
 
 /// All owners of an account, the first made first: who is told about its money.

@@ -154,7 +154,18 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// One interval of a calendar: its first day, its first moment and the first moment after it.
+/// Intervals that follow each other in a time zone.
+#[derive(Debug)]
+pub struct Calendar {
+    /// How long one is.
+    pub interval: Interval,
+    /// Whose days they are.
+    pub zone: Zone,
+    /// They themselves, oldest first.
+    pub spans: Vec<Span>,
+}
+
+/// One interval of a calendar, never empty: its first day, its first moment and the first moment after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its first day.
@@ -169,7 +180,7 @@ pub struct Span {
 /// before `to`, of which the last one holds the moment before it.
 #[must_use]
 pub fn usual_start(interval: Interval, zone: Zone, to: Timestamp) -> Timestamp {
-    let last = first_day(interval, zone.date_of(Timestamp::from_unix_micros(to.unix_micros() - 1)));
+    let last = first_day(interval, zone.date_of(to.plus_micros(-1)));
     let first = match interval {
         Interval::Day => last.checked_sub_days(Days::new(29)),
         Interval::Week => last.checked_sub_days(Days::new(7 * 11)),
@@ -189,7 +200,11 @@ pub fn spans(interval: Interval, zone: Zone, from: Timestamp, to: Timestamp) -> 
         if starts_at >= to || next == date {
             return spans;
         }
-        spans.push(Span { date, starts_at, ends_at: zone.start_of(next) });
+        let ends_at = zone.start_of(next);
+        // Where clocks jumped over a whole day, that day does not exist.
+        if starts_at < ends_at {
+            spans.push(Span { date, starts_at, ends_at });
+        }
         date = next;
     }
 }
@@ -277,6 +292,15 @@ mod tests {
                 assert!(spans.windows(2).all(|pair| pair[0].ends_at == pair[1].starts_at), "{name} {interval}");
             }
         }
+    }
+
+    #[test]
+    fn a_day_that_a_zone_left_out_is_none() {
+        // Samoa changed sides of the date line.
+        let days =
+            spans(Interval::Day, zone("Pacific/Apia"), time("2011-12-29T12:00:00Z"), time("2012-01-01T00:00:00Z"));
+        let dates: Vec<String> = days.iter().map(|span| span.date.to_string()).collect();
+        assert_eq!(dates, ["2011-12-29", "2011-12-31", "2012-01-01"]);
     }
 
     #[test]

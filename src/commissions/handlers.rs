@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::by_container::{self, ContainerEarnings};
-use super::calendar::{self, Interval, Moment, Zone};
+use super::calendar::{self, Calendar, Interval, Moment, Zone};
 use super::explanation::{self, Explanation};
 use super::models::{CommissionStatus, LineId, LineKind};
 use super::resource::Commission;
@@ -181,7 +181,7 @@ struct TimeSeriesQuery {
     /// From this time or day on; when left out, the last 30 days, 12 weeks or 12 months until `to`, the present one included.
     #[param(inline, example = "2026-01-01")]
     from: Option<Moment>,
-    /// Until this time or the beginning of this day; now when left out. At most five years after `from`.
+    /// Until this time or the beginning of this day, itself not included; when left out, until now, itself included. At most five years after `from`.
     #[param(inline, example = "2026-02-01")]
     to: Option<Moment>,
     /// The currency; the program currency when left out.
@@ -195,10 +195,11 @@ impl TimeSeriesQuery {
     /// What is asked for at `now`.
     ///
     /// # Errors
-    /// 400 for a range that ends before it begins, or that is too long.
-    fn range(&self, now: Timestamp) -> Result<((Interval, Zone), (Timestamp, Timestamp))> {
+    /// 400 for a range that ends before it begins, that is too long, or that touches intervals outside of the years 1970 to 9999.
+    fn calendar(&self, now: Timestamp) -> Result<Calendar> {
         let (interval, zone) = (self.interval.unwrap_or(Interval::Day), self.time_zone.unwrap_or(Zone::UTC));
-        let to = self.to.map_or(now, |to| to.in_zone(zone));
+        // The moment that is now is part of it.
+        let to = self.to.map_or_else(|| now.plus_micros(1), |to| to.in_zone(zone));
         let from = self.from.map_or_else(|| calendar::usual_start(interval, zone, to), |from| from.in_zone(zone));
         if from > to {
             return Err(invalid_parameter("from", "range", "must not be after `to`"));
@@ -206,7 +207,14 @@ impl TimeSeriesQuery {
         if from.plus_days(MAX_SERIES_DAYS) < to {
             return Err(invalid_parameter("from", "range", "must be at most five years before `to`"));
         }
-        Ok(((interval, zone), (from, to)))
+        let spans = calendar::spans(interval, zone, from, to);
+        let is_in_range = |time: Timestamp| (1970..=9999).contains(&time.year());
+        if !spans.iter().all(|span| is_in_range(span.starts_at) && is_in_range(span.ends_at)) {
+            let parameter = if self.from.is_some() { "from" } else { "to" };
+            let detail = "must be such that all intervals lie within the years 1970 to 9999";
+            return Err(invalid_parameter(parameter, "range", detail));
+        }
+        Ok(Calendar { interval, zone, spans })
     }
 }
 
@@ -229,13 +237,13 @@ async fn get_commission_time_series(
     query: Query<TimeSeriesQuery>,
 ) -> Result<web::Json<TimeSeries>> {
     let (manager_id, currency) = (who.account_id()?, query.0.currency);
-    let (points, range) = query.0.range(app.clock.now())?;
+    let calendar = query.0.calendar(app.clock.now())?;
     let read = move |conn: &mut _| {
         let currency = match currency {
             Some(currency) => currency,
             None => program::service::current(conn)?.config.currency,
         };
-        time_series::earnings(conn, manager_id, currency, points, range)
+        time_series::earnings(conn, manager_id, currency, &calendar)
     };
     app.db.snapshot(read).await.map(web::Json)
 }

@@ -10,7 +10,7 @@ use crate::containers::Product;
 use crate::db::schema::commissions;
 use crate::db::{Conn, narrow, with_conn};
 use crate::error::{OrNotFound, Result};
-use crate::id::{AccountId, ContainerId, PayoutId};
+use crate::id::{AccountId, AdjustmentId, ContainerId, PayoutId};
 use crate::money::Currency;
 
 /// What a list of commissions is narrowed to: rows with one of the values, where there are any.
@@ -72,7 +72,8 @@ pub fn list(
         narrow!(query, commissions::currency, &filter.currencies);
         narrow!(query, commissions::payout_id, &filter.payouts);
         if let Some(time) = filter.created_after {
-            query = query.filter(commissions::created_at.ge(time));
+            let earliest = LineId::Adjustment(AdjustmentId::earliest(time));
+            query = query.filter(commissions::created_at.ge(time)).filter(commissions::id.ge(earliest));
         }
         if let Some(time) = filter.created_before {
             query = query.filter(commissions::created_at.lt(time));

@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Text, Timestamp as SqlTimestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::calendar::{self, Interval, QUARTER_SECONDS, Span, Zone};
+use super::calendar::{Calendar, Interval, QUARTER_SECONDS, Span, Zone};
 use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::error::Result;
@@ -98,18 +98,12 @@ impl QuarterRow {
     }
 }
 
-/// What a manager earned in the whole intervals that `[from, to)` touches.
+/// What a manager earned in the intervals of a calendar.
 ///
 /// # Errors
 /// The database's own failure.
-pub fn earnings(
-    conn: &mut Conn,
-    account_id: AccountId,
-    currency: Currency,
-    (interval, zone): (Interval, Zone),
-    (from, to): (Timestamp, Timestamp),
-) -> Result<TimeSeries> {
-    let spans = calendar::spans(interval, zone, from, to);
+pub fn earnings(conn: &mut Conn, account_id: AccountId, currency: Currency, calendar: &Calendar) -> Result<TimeSeries> {
+    let Calendar { interval, zone, spans } = calendar;
     let mut points: Vec<_> = spans.iter().map(|span| (*span, Sums::default())).collect();
     if let (Some(first), Some(last)) = (spans.first(), spans.last()) {
         let range = (first.starts_at, last.ends_at);
@@ -123,7 +117,7 @@ pub fn earnings(
         }
     }
     let data = points.into_iter().map(|(span, sums)| sums.point(span, currency)).collect();
-    Ok(TimeSeries { interval, time_zone: zone, currency, data })
+    Ok(TimeSeries { interval: *interval, time_zone: *zone, currency, data })
 }
 
 /// What a manager has in review, by the day on which it gets ready; of one currency, or of all.

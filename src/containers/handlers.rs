@@ -30,9 +30,9 @@ pub fn routes(config: &mut ServiceConfig) {
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 struct ContainerQuery {
-    /// Only containers of this sub-account.
-    #[param(example = "acc_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
-    sub_account_id: Option<String>,
+    /// Only containers of these sub-accounts, separated by commas.
+    #[param(value_type = Option<Vec<AccountId>>, style = Form, explode = false)]
+    sub_account_id: Option<OneOf<String>>,
     /// Only containers with one of these plans, separated by commas.
     #[param(value_type = Option<Vec<String>>, style = Form, explode = false, example = json!(["pro"]))]
     plan: Option<OneOf<String>>,
@@ -63,16 +63,11 @@ struct ContainerQuery {
 async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<ContainerQuery>) -> Result<Listing> {
     let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
     let Filter { filter, page } = query;
-    let sub_account_id = filter.sub_account_id.map(|id| id.parse::<AccountId>());
-    // A malformed id, as a filter, finds nothing.
-    if let Some(Err(_)) = sub_account_id {
-        return page.listing(Vec::<Container>::new(), |container| container.id);
-    }
     let filter = ContainerFilter {
-        sub_account_id: sub_account_id.and_then(Result::ok),
-        plans: filter.plan.map(|list| list.0).unwrap_or_default(),
-        products: filter.product.map(|list| list.0).unwrap_or_default(),
-        statuses: filter.status.map(|list| list.0).unwrap_or_default(),
+        clients: filter.sub_account_id.map(OneOf::ids),
+        plans: filter.plan.map(|list| list.0),
+        products: filter.product.map(|list| list.0),
+        statuses: filter.status.map(|list| list.0),
         limit_exceeded: filter.limit_exceeded,
         with_errors: filter.with_errors,
     };

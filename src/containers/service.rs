@@ -11,7 +11,7 @@ use crate::accounts::AccountRow;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::schema::{container_owners, containers};
-use crate::db::{Conn, search_text};
+use crate::db::{Conn, narrow, search_text};
 use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::Page;
@@ -33,14 +33,14 @@ const DEFAULT_ZONE: &str = "eu";
 /// What a list of containers is narrowed to.
 #[derive(Debug, Default)]
 pub struct ContainerFilter {
-    /// Containers of this client.
-    pub sub_account_id: Option<AccountId>,
+    /// Containers of these clients.
+    pub clients: Option<Vec<AccountId>>,
     /// Containers with one of these plans.
-    pub plans: Vec<String>,
+    pub plans: Option<Vec<String>>,
     /// Containers of one of these products.
-    pub products: Vec<Product>,
+    pub products: Option<Vec<Product>>,
     /// Containers with one of these statuses.
-    pub statuses: Vec<ContainerStatus>,
+    pub statuses: Option<Vec<ContainerStatus>>,
     /// Containers that reached their limit, or did not.
     pub limit_exceeded: Option<bool>,
     /// Containers with errors, or without.
@@ -151,18 +151,10 @@ pub fn list(
     if let Some(after) = page.after_key::<ContainerId>()? {
         query = query.filter(containers::id.lt(after));
     }
-    if let Some(client_id) = filter.sub_account_id {
-        query = query.filter(containers::account_id.eq(client_id));
-    }
-    if !filter.plans.is_empty() {
-        query = query.filter(containers::plan.eq_any(&filter.plans));
-    }
-    if !filter.products.is_empty() {
-        query = query.filter(containers::product.eq_any(&filter.products));
-    }
-    if !filter.statuses.is_empty() {
-        query = query.filter(containers::status.eq_any(&filter.statuses));
-    }
+    narrow!(query, containers::account_id, &filter.clients);
+    narrow!(query, containers::plan, &filter.plans);
+    narrow!(query, containers::product, &filter.products);
+    narrow!(query, containers::status, &filter.statuses);
     match filter.limit_exceeded {
         Some(true) => query = query.filter(containers::limit_exceeded_at.is_not_null()),
         Some(false) => query = query.filter(containers::limit_exceeded_at.is_null()),

@@ -207,9 +207,12 @@ pub fn refuse_unknown_parameters(request: &HttpRequest) -> Result<()> {
     let app = request.app_data::<web::Data<AppState>>();
     let (Some(app), Some(pattern)) = (app, request.match_pattern()) else { return Ok(()) };
     let Some(rules) = app.contract.rules(&pattern, request.method()) else { return Ok(()) };
-    let unknown: Vec<String> = pairs(request.query_string())?
-        .into_iter()
-        .map(|(name, _)| name)
+    // What is wrong with parameters that are known is told by those who read them.
+    let mut violations = Vec::new();
+    let pairs = pairs(request.query_string(), &mut violations);
+    let names = pairs.into_iter().map(|(name, _)| name);
+    let unknown: Vec<String> = names
+        .chain(violations.into_iter().filter_map(|violation| violation.parameter))
         .filter(|name| !rules.query_names.contains(name))
         .collect();
     if unknown.is_empty() { Ok(()) } else { Err(unknown_parameters(&unknown, &rules.query_names)) }

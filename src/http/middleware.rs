@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::FutureExt;
@@ -124,9 +124,17 @@ impl Visit {
             app.metrics.observe(&self.method, route, response.status(), elapsed);
         }
         self.log(request, route, response.status(), elapsed);
-        if self.came_as_head && response.body().size() == BodySize::Stream {
+        if response.body().size() != BodySize::Stream {
+            return response;
+        }
+        if self.came_as_head {
             // Nobody would read the stream, so nothing shall be made for it, nor is its length known.
             return response.set_body(BoxBody::new(actix_web::body::None::new()));
+        }
+        if request.is_none_or(|request| request.version() < Version::HTTP_11) {
+            // Such a client knows no chunks: the end of the connection is the end of the body (RFC 9112, 6.1).
+            response.head_mut().no_chunking(true);
+            response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response
     }

@@ -16,10 +16,10 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::query::{Pairs, invalid_parameter, pairs};
+use super::query::{Pairs, pairs, refused};
 use crate::auth::principal::Authentication;
 use crate::crypto::sha256;
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Code, Error, Result, Violation};
 
 /// Rows of a page when the client does not say.
 const DEFAULT_LIMIT: i64 = 25;
@@ -51,18 +51,25 @@ struct Binding {
 }
 
 impl Page {
-    /// The page that a request asks for, and its other parameters.
-    pub(super) fn take_from(request: &HttpRequest) -> Result<(Self, Pairs)> {
-        let mut filters = pairs(request.query_string())?;
+    /// The page that a request asks for, if its parameters fit: else they are violations. And all other parameters.
+    pub(super) fn take_from(request: &HttpRequest, violations: &mut Vec<Violation>) -> (Option<Self>, Pairs) {
+        let mut filters = pairs(request.query_string(), violations);
         let mut take =
             |name: &str| filters.iter().position(|(other, _)| other == name).map(|index| filters.swap_remove(index).1);
         let (limit_as_sent, cursor) = (take("limit"), take("cursor"));
         filters.sort_unstable();
-        let limit = limit_as_sent.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+        let mut fitting = |result: Result<_, Violation>| result.map_err(|violation| violations.push(violation)).ok();
+        let limit = fitting(limit_as_sent.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit));
         let account = caller_of(request);
         let binding = Binding { path: request.path().to_owned(), filters: filters.clone(), account, limit_as_sent };
-        let after = cursor.map(|cursor| binding.open(&cursor)).transpose()?;
-        Ok((Self { limit, after, binding }, filters))
+        let after = match cursor.map(|cursor| binding.open(&cursor)).transpose() {
+            Ok(after) => after,
+            Err(violation) => {
+                violations.push(violation);
+                return (None, filters);
+            }
+        };
+        (limit.map(|limit| Self { limit, after, binding }), filters)
     }
 
     /// How many rows to fetch: one more than are shown tells whether there is another page.
@@ -76,7 +83,7 @@ impl Page {
     /// # Errors
     /// 400 `invalidCursor`.
     pub fn after_key<K: FromStr>(&self) -> Result<Option<K>> {
-        self.after.as_deref().map(|key| key.parse().map_err(|_| invalid_cursor())).transpose()
+        self.after.as_deref().map(|key| key.parse().map_err(|_| refused(vec![foreign_cursor()]))).transpose()
     }
 
     /// What tells this page from all others: the SHA-256 of the caller, the list, its filters, the limit and the cursor.
@@ -115,7 +122,9 @@ impl FromRequest for Page {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(Self::take_from(request).map(|(page, _)| page))
+        let mut violations = Vec::new();
+        let (page, _) = Self::take_from(request, &mut violations);
+        ready(page.filter(|_| violations.is_empty()).ok_or_else(|| refused(violations)))
     }
 }
 
@@ -124,14 +133,11 @@ impl Binding {
         BASE64_URL_SAFE_NO_PAD.encode([self.sealing(key).as_slice(), key.as_bytes()].concat())
     }
 
-    fn open(&self, cursor: &str) -> Result<String> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid_cursor())?;
-        let (digest, key) = bytes.split_at_checked(SEAL_BYTES).ok_or_else(invalid_cursor)?;
-        let key = std::str::from_utf8(key).map_err(|_| invalid_cursor())?;
-        if digest != self.sealing(key) {
-            return Err(invalid_cursor());
-        }
-        Ok(key.to_owned())
+    fn open(&self, cursor: &str) -> Result<String, Violation> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| foreign_cursor())?;
+        let (digest, key) = bytes.split_at_checked(SEAL_BYTES).ok_or_else(foreign_cursor)?;
+        let key = std::str::from_utf8(key).map_err(|_| foreign_cursor())?;
+        if digest == self.sealing(key) { Ok(key.to_owned()) } else { Err(foreign_cursor()) }
     }
 
     fn sealing(&self, key: &str) -> [u8; SEAL_BYTES] {
@@ -162,16 +168,14 @@ impl Binding {
     }
 }
 
-fn parse_limit(text: &str) -> Result<i64> {
+fn parse_limit(text: &str) -> Result<i64, Violation> {
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| invalid_parameter("limit", "range", "must be a whole number from 1 to 100"))
+    limit.ok_or_else(|| Violation::parameter("limit", "range", "must be a whole number from 1 to 100"))
 }
 
-fn invalid_cursor() -> Error {
+fn foreign_cursor() -> Violation {
     let detail = "is not a cursor of this list with these filters";
-    Problem::new(Code::InvalidCursor, format!("cursor {detail}"))
-        .with(Violation::parameter("cursor", "invalidCursor", detail))
-        .into()
+    Violation::parameter("cursor", Code::InvalidCursor.name(), detail)
 }
 
 /// Whose list it is; operators share theirs.
@@ -211,9 +215,18 @@ impl<T: Serialize> Rows<T> {
     /// # Errors
     /// Rows that cannot be serialised.
     pub fn listing(self) -> Result<Listing> {
+        self.listing_as(|rows| rows)
+    }
+
+    /// [`Rows::listing`] in another form, which has the rows and more.
+    ///
+    /// # Errors
+    /// What cannot be serialised.
+    pub fn listing_as<B: Serialize>(self, form: impl FnOnce(Self) -> B) -> Result<Listing> {
         let mut body = Vec::with_capacity(ROW_BYTES * (self.data.len() + 1));
-        serde_json::to_writer(&mut body, &self).map_err(Error::internal)?;
-        Ok(Listing { body: body.into(), next_link: self.next_link })
+        let next_link = self.next_link.clone();
+        serde_json::to_writer(&mut body, &form(self)).map_err(Error::internal)?;
+        Ok(Listing { body: body.into(), next_link })
     }
 }
 
@@ -281,7 +294,7 @@ mod tests {
     use super::*;
 
     fn page(uri: &str) -> Result<Page> {
-        Page::take_from(&TestRequest::with_uri(uri).to_http_request()).map(|(page, _)| page)
+        Page::extract(&TestRequest::with_uri(uri).to_http_request()).into_inner()
     }
 
     fn cursor_of(uri: &str) -> String {

@@ -45,7 +45,10 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(pairs(request.query_string()).and_then(|pairs| typed(&pairs)).map(Self))
+        let mut violations = Vec::new();
+        let filters = pairs(request.query_string(), &mut violations);
+        let input = typed(&filters, &mut violations);
+        ready(input.filter(|_| violations.is_empty()).map(Self).ok_or_else(|| refused(violations)))
     }
 }
 
@@ -54,51 +57,89 @@ impl<T: DeserializeOwned> FromRequest for Filter<T> {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(Page::take_from(request).and_then(|(page, filters)| Ok(Self { filter: typed(&filters)?, page })))
+        let mut violations = Vec::new();
+        let (page, filters) = Page::take_from(request, &mut violations);
+        let filter = typed(&filters, &mut violations);
+        let whole = page.zip(filter).filter(|_| violations.is_empty());
+        ready(whole.map(|(page, filter)| Self { filter, page }).ok_or_else(|| refused(violations)))
     }
 }
 
-/// The parameters of a query string.
-///
-/// # Errors
-/// 400 `invalidParameter`: one that comes twice, or that holds U+0000.
-pub(super) fn pairs(query: &str) -> Result<Pairs> {
-    let pairs: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    for (index, (name, value)) in pairs.iter().enumerate() {
-        if pairs.iter().skip(index + 1).any(|(other, _)| other == name) {
-            return Err(invalid_parameter(
-                name,
-                "duplicate",
-                "must be there only once; separate several values with commas",
-            ));
+/// The parameters of a query string, without those that come twice or hold U+0000: these are violations.
+pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
+    let sent: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut pairs = Pairs::new();
+    for (index, (name, value)) in sent.iter().enumerate() {
+        if violations.iter().any(|violation| violation.parameter.as_ref() == Some(name)) {
+            continue;
         }
-        if value.contains('\0') {
-            return Err(invalid_parameter(name, "nullCharacter", "must not contain the character U+0000"));
+        let refused = if sent.iter().skip(index + 1).any(|(other, _)| other == name) {
+            Some(("duplicate", "must be there only once; separate several values with commas"))
+        } else if value.contains('\0') {
+            Some(("nullCharacter", "must not contain the character U+0000"))
+        } else {
+            None
+        };
+        match refused {
+            Some((code, detail)) => violations.push(Violation::parameter(name, code, detail)),
+            None => pairs.push((name.clone(), value.clone())),
         }
     }
-    Ok(pairs)
+    pairs
 }
 
-/// Parameters as a type.
-///
-/// # Errors
-/// 400 `invalidParameter` naming the first that does not fit.
-pub(super) fn typed<T: DeserializeOwned>(pairs: &Pairs) -> Result<T> {
+/// Parameters as a type, if all fit: each that does not is a violation.
+pub(super) fn typed<T: DeserializeOwned>(pairs: &Pairs, violations: &mut Vec<Violation>) -> Option<T> {
+    let mut violation = match fitted(pairs) {
+        Ok(input) => return Some(input),
+        Err(violation) => violation,
+    };
+    // What does not fit is left out, and the rest looked at.
+    let mut left = pairs.clone();
+    loop {
+        let present = left.len();
+        left.retain(|(name, _)| violation.parameter.as_ref() != Some(name));
+        let was_there = left.len() < present;
+        if !violations.iter().any(|known| known.parameter == violation.parameter) {
+            violations.push(violation);
+        }
+        match fitted::<T>(&left) {
+            Err(next) if was_there => violation = next,
+            _ => return None,
+        }
+    }
+}
+
+fn fitted<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Violation> {
     let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let violation = shape_violation(error.path(), error.inner());
         let name = violation.pointer.unwrap_or_default();
-        invalid_parameter(name.trim_start_matches('/'), &violation.code, &violation.detail)
+        Violation::parameter(name.trim_start_matches('/'), violation.code, violation.detail)
     })
+}
+
+/// 400 `invalidParameter` naming all parameters that do not fit; `invalidCursor` where that is all.
+#[must_use]
+pub(super) fn refused(violations: Vec<Violation>) -> Error {
+    let name = |violation: &Violation| violation.parameter.clone().unwrap_or_default();
+    let detail = match violations.as_slice() {
+        [one] => format!("{} {}", name(one), one.detail),
+        many => {
+            let names: Vec<String> = many.iter().map(name).collect();
+            format!("{} do not fit; see errors", names.join(", "))
+        }
+    };
+    let is_cursor = |violation: &Violation| violation.code == Code::InvalidCursor.name();
+    let code = if violations.iter().all(is_cursor) { Code::InvalidCursor } else { Code::InvalidParameter };
+    Problem { violations, ..Problem::new(code, detail) }.into()
 }
 
 /// 400 `invalidParameter` naming `name`.
 #[must_use]
 pub fn invalid_parameter(name: &str, code: &str, detail: &str) -> Error {
-    Problem::new(Code::InvalidParameter, format!("{name} {detail}"))
-        .with(Violation::parameter(name, code, detail))
-        .into()
+    refused(vec![Violation::parameter(name, code, detail)])
 }
 
 /// What a search looks for, trimmed: at most 254 characters.
@@ -178,20 +219,25 @@ mod tests {
         needed: bool,
     }
 
-    fn refused(query: &str) -> (String, String) {
-        let error = pairs(query).and_then(|pairs| typed::<Filters>(&pairs)).unwrap_err();
-        let violation = error.problem().violations.remove(0);
-        assert_eq!(error.problem().code, Code::InvalidParameter);
-        (violation.parameter.unwrap(), violation.code)
+    fn read(query: &str) -> Result<Filters, Vec<Violation>> {
+        let mut violations = Vec::new();
+        let filters = typed(&pairs(query, &mut violations), &mut violations);
+        filters.filter(|_| violations.is_empty()).ok_or(violations)
     }
 
-    fn named(name: &str, code: &str) -> (String, String) {
-        (name.to_owned(), code.to_owned())
+    fn refused(query: &str) -> Vec<(String, String)> {
+        let violations = read(query).unwrap_err();
+        assert_eq!(super::refused(violations.clone()).problem().code, Code::InvalidParameter);
+        violations.into_iter().map(|violation| (violation.parameter.unwrap(), violation.code)).collect()
+    }
+
+    fn named(name: &str, code: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), code.to_owned())]
     }
 
     #[test]
     fn several_values_stand_in_one_parameter() {
-        let filters: Filters = typed(&pairs("needed=true&kind=agency,partner&atLeast=3").unwrap()).unwrap();
+        let filters = read("needed=true&kind=agency,partner&atLeast=3").unwrap();
         assert_eq!(filters.kind.unwrap().0.len(), 2);
         assert_eq!((filters.at_least, filters.needed), (Some(3), true));
     }
@@ -207,6 +253,13 @@ mod tests {
 
     #[test]
     fn a_parameter_comes_once() {
-        assert_eq!(refused("needed=true&needed=true"), named("needed", "duplicate"));
+        assert_eq!(refused("needed=true&needed=true&needed=false"), named("needed", "duplicate"));
+    }
+
+    #[test]
+    fn all_parameters_that_do_not_fit_are_named() {
+        let all = [named("needed", "duplicate"), named("kind", "malformed"), named("atLeast", "malformed")].concat();
+        assert_eq!(refused("needed=true&kind=x&needed=true&atLeast=y"), all);
+        assert_eq!(refused("kind=x"), [named("kind", "malformed"), named("needed", "required")].concat());
     }
 }

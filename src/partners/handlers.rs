@@ -60,19 +60,20 @@ struct OwnApplications {
     security(("apiKey" = ["account:read"]))
 )]
 #[get("")]
-async fn list_own_applications(who: Manager<AccountRead>, app: App, page: Page) -> Result<web::Json<OwnApplications>> {
+async fn list_own_applications(who: Manager<AccountRead>, app: App, page: Page) -> Result<Listing> {
     let account_id = who.account_id()?;
-    let (eligibility, rows) = app
-        .db
+    app.db
         .snapshot(move |conn| {
             let program = program::service::current(conn)?;
             let eligibility = applications::eligibility(conn, account_id, &program)?;
             let applications = applications::list(conn, Some(account_id), &[], &page)?;
-            Ok((eligibility, page.rows(applications, |application| application.id)))
+            let with_figures = |rows: Rows<PartnerApplication>| {
+                let Rows { data, has_more, next_cursor, .. } = rows;
+                OwnApplications { eligibility, data, has_more, next_cursor }
+            };
+            page.rows(applications, |application| application.id).listing_as(with_figures)
         })
-        .await?;
-    let Rows { data, has_more, next_cursor, .. } = rows;
-    Ok(web::Json(OwnApplications { eligibility, data, has_more, next_cursor }))
+        .await
 }
 
 /// Apply to the partner program.

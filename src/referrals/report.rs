@@ -58,9 +58,9 @@ impl FromStr for Day {
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
         // The parser would take signs and days without zeros as well.
-        let is_plain = |date: &NaiveDate| date.to_string() == text && date.year() >= 1970;
+        let is_plain = |date: &NaiveDate| date.to_string() == text && (1970..=9999).contains(&date.year());
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(is_plain);
-        date.map(Self).ok_or("is not a day from 1970 on, such as 2026-01-31")
+        date.map(Self).ok_or("is not a day of the years 1970 to 9999, such as 2026-01-31")
     }
 }
 
@@ -110,7 +110,9 @@ impl StatisticsQuery {
     pub fn range(&self, now: Timestamp) -> Result<Range> {
         let today = Day::of(now);
         let last = self.to.unwrap_or_else(|| self.from.map_or(today, |first| first.max(today)));
-        let first = self.from.unwrap_or_else(|| Day::of(last.start().plus_days(1 - DEFAULT_DAYS)));
+        let first = self
+            .from
+            .unwrap_or_else(|| Day::of(last.start().plus_days(1 - DEFAULT_DAYS).max(Timestamp::from_unix_micros(0))));
         if first > last {
             return Err(invalid_parameter("from", "range", "must not be after to"));
         }

@@ -25,7 +25,7 @@ const MOVEMENTS: &str = "\
     WHERE entry.account_id = $1 AND entry.currency = $2 AND entry.ledger_account = 'program' \
         AND entry.created_at >= $3 AND entry.created_at < $4 \
     GROUP BY line.client_id, line.client_email, line.client_name, line.product, line.plan, entry.kind \
-    ORDER BY line.client_id, line.client_email, line.client_name, line.product, line.plan, entry.kind";
+    ORDER BY line.client_id, MAX(line.id)";
 
 #[derive(QueryableByName)]
 struct Movement {
@@ -118,6 +118,7 @@ fn by_sub_account(movements: &[Movement], currency: Currency) -> Vec<SubAccountT
     for movement in movements {
         let (reference, sums) = groups.entry(movement.client_id).or_default();
         sums.add(movement);
+        // The newest line of the month names the client: that comes last.
         let shown = movement.client_id.zip(movement.client_email.clone()).zip(movement.client_name.clone());
         if let Some(((id, email), name)) = shown {
             *reference = Some(SubAccountReference { id, email, name });

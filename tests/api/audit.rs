@@ -3,13 +3,14 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, both_engines};
+use crate::support::{PASSWORD, TestApp, both_engines};
 
 both_engines!(
     an_entry_names_actor_action_resource_and_request,
     an_owner_sees_its_own_account_alone,
     nothing_refused_is_in_the_log,
     the_log_holds_no_secrets,
+    the_log_is_read_by_time,
 );
 
 async fn an_entry_names_actor_action_resource_and_request(app: &TestApp) {
@@ -37,6 +38,25 @@ async fn an_owner_sees_its_own_account_alone(app: &TestApp) {
     let of_agency = app.operator().await.list(&format!("/v3/operator/audit-log?accountId={}", agency.id)).await;
     assert!(all.len() > of_agency.len());
     assert_eq!(of_agency, agency.login.list("/v3/audit-log").await);
+    let of_two = format!("/v3/operator/audit-log?accountId={},nonsense,{}", agency.id, client.id);
+    let of_client = client.login.list("/v3/audit-log").await;
+    assert_eq!(app.operator().await.list(&of_two).await.len(), of_agency.len() + of_client.len());
+}
+
+async fn the_log_is_read_by_time(app: &TestApp) {
+    let agency = app.agency().await;
+    app.move_clock("2026-01-02T00:00:00Z").await;
+    let login = app.sign_in(&agency.email, PASSWORD).await;
+    login.post("/v3/api-keys", &json!({"name": "late", "scopes": ["account:read"]})).await.expect(201);
+    let log = login.list("/v3/audit-log").await;
+    for (moment, count) in
+        [("2026-01-01T00:00:00Z", log.len()), ("2026-01-02T00:00:00Z", 2), ("2099-01-01T00:00:00Z", 0)]
+    {
+        let part = async |parameter: &str| login.list(&format!("/v3/audit-log?{parameter}={moment}")).await;
+        let (late, early) = (part("createdAfter").await, part("createdBefore").await);
+        assert_eq!(late.len(), count, "{moment}");
+        assert_eq!([late, early].concat(), log, "{moment}");
+    }
 }
 
 async fn nothing_refused_is_in_the_log(app: &TestApp) {

@@ -110,11 +110,13 @@ async fn a_strangers_container_is_not_found(app: &TestApp) {
 async fn containers_are_filtered(app: &TestApp) {
     let agency = app.agency().await;
     let (client, container) = app.client_with_container(&agency).await;
-    let (_, _) = app.client_with_container(&agency).await;
+    let (other, _) = app.client_with_container(&agency).await;
     app.apply(&[subscription(&container)]).await;
     let cases = [
         (String::new(), 2),
         (format!("?subAccountId={client}"), 1),
+        (format!("?subAccountId={client},{other}"), 2),
+        (format!("?subAccountId={client},nonsense,{client}"), 1),
         ("?subAccountId=nonsense".to_owned(), 0),
         ("?plan=pro".to_owned(), 1),
         ("?plan=pro,free".to_owned(), 2),

@@ -150,6 +150,11 @@ async fn a_bad_parameter_is_named(app: &TestApp) {
         let problem = agency.login.get(path).await.problem("invalidParameter");
         assert_eq!(places(&problem), [parameter], "{path}: {problem:#}");
     }
+    let all = "/v3/commissions?limit=0&status=bogus&cursor=x&createdAfter=y&kind=commission&kind=adjustment";
+    let problem = agency.login.get(all).await.problem("invalidParameter");
+    let mut named = places(&problem);
+    named.sort_unstable();
+    assert_eq!(named, ["createdAfter", "cursor", "kind", "limit", "status"], "{problem:#}");
 }
 
 async fn the_limit_of_a_page_is_kept(app: &TestApp) {

@@ -1,5 +1,9 @@
 //! The dashboard, earnings over time, what is maturing, and exports of commissions.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{Account, PASSWORD, TestApp, both_engines, id, payment, refund, subscription, usd};
@@ -8,11 +12,13 @@ both_engines!(
     a_member_a_key_and_an_agency_see_the_dashboard_and_a_client_does_not,
     alerts_follow_containers_links_and_transfers,
     commissions_are_exported_with_the_lists_filters,
+    an_export_is_read_by_clients_of_every_version,
     a_currency_without_a_balance_shows_what_was_earned_and_taken_back,
     earnings_go_by_payment_time_and_corrections_by_their_own,
     maturing_commissions_are_told_by_day,
     the_dashboard_adds_up,
     the_series_keeps_to_its_time_zone_over_a_change_of_clocks,
+    the_usual_series_ends_with_the_interval_that_has_just_begun,
     what_the_series_cannot_be_asked_is_refused,
 );
 
@@ -205,6 +211,21 @@ async fn the_series_keeps_to_its_time_zone_over_a_change_of_clocks(app: &TestApp
     assert_eq!(kathmandu[0]["startsAt"], "2026-03-28T18:15:00.000Z");
 }
 
+async fn the_usual_series_ends_with_the_interval_that_has_just_begun(app: &TestApp) {
+    let partner = app.partner().await;
+    let (_, container) = app.client_with_container(&partner).await;
+    app.move_clock("2026-03-01T00:00:00Z").await;
+    app.apply(&[payment(&container).at("2026-03-01T00:00:00Z")]).await;
+    let partner = signed_in_again(app, partner).await;
+    for (interval, count, date) in [("day", 30, "2026-03-01"), ("week", 12, "2026-02-23"), ("month", 12, "2026-03-01")]
+    {
+        let points = series(&partner, &format!("interval={interval}")).await;
+        let last = points.last().expect("a point");
+        assert_eq!((points.len(), &last["date"], &last["earned"]), (count, &json!(date), &usd("6.00")), "{interval}");
+    }
+    assert_eq!(dashboard(&partner).await["balances"][0]["earnedThisMonth"], usd("6.00"));
+}
+
 async fn what_the_series_cannot_be_asked_is_refused(app: &TestApp) {
     let agency = app.agency().await;
     for query in [
@@ -215,6 +236,9 @@ async fn what_the_series_cannot_be_asked_is_refused(app: &TestApp) {
         "from=2026-01-02&to=2026-01-01",
         "from=yesterday",
         "currency=usd",
+        "from=1970-01-01&to=1970-01-05&timeZone=Europe/Berlin",
+        "to=1970-01-05",
+        "interval=month&from=9999-12-01&to=9999-12-31",
     ] {
         let answer = agency.login.get(&format!("/v3/commissions/time-series?{query}")).await;
         answer.problem("invalidParameter");
@@ -266,4 +290,37 @@ async fn commissions_are_exported_with_the_lists_filters(app: &TestApp) {
     let other = app.partner().await;
     assert_eq!(other.login.get("/v3/commissions/export").await.text.lines().count(), 1);
     partner.login.get("/v3/commissions/export?format=xls").await.problem("invalidParameter");
+}
+
+/// An answer as it comes over the wire, up to the end of the connection.
+async fn over_the_wire(app: &TestApp, request: String) -> String {
+    let address = app.address.trim_start_matches("http://").to_owned();
+    let exchange = move || {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream.write_all(request.as_bytes()).expect("the request is taken");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("the connection ends");
+        answer
+    };
+    actix_web::rt::task::spawn_blocking(exchange).await.expect("an answer")
+}
+
+async fn an_export_is_read_by_clients_of_every_version(app: &TestApp) {
+    let partner = app.partner().await;
+    app.bonus(&partner, "5.00").await;
+    let whole = partner.login.get("/v3/commissions/export").await.text;
+    let send = |method: &str, version: &str| {
+        let token = partner.login.credential();
+        let head = format!("{method} /v3/commissions/export {version}\r\nHost: x\r\nConnection: close\r\n");
+        over_the_wire(app, format!("{head}Authorization: Bearer {token}\r\n\r\n"))
+    };
+    let old = send("GET", "HTTP/1.0").await;
+    let (head, body) = old.split_once("\r\n\r\n").expect("a head");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(body, whole);
+    assert!(send("GET", "HTTP/1.1").await.to_ascii_lowercase().contains("transfer-encoding: chunked"));
+    let head = send("HEAD", "HTTP/1.1").await.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200") && !head.contains("content-length"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
 }

@@ -146,6 +146,12 @@ async fn a_rejected_applicant_may_apply_again(app: &TestApp) {
     let own = agency.login.get("/v3/partner-applications").await.expect(200);
     let statuses: Vec<_> = own["data"].as_array().expect("data").iter().map(|row| &row["status"]).collect();
     assert_eq!(statuses, ["approved", "rejected"]);
+    let page = agency.login.get("/v3/partner-applications?limit=1").await;
+    let link = page.header("link").to_owned();
+    let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect("a link");
+    assert_eq!(page.expect(200)["hasMore"], true);
+    let next = agency.login.get(path).await.expect(200);
+    assert_eq!((&next["data"][0]["status"], &next["eligibility"]), (&json!("rejected"), &own["eligibility"]));
 }
 
 async fn a_decided_application_stays_decided(app: &TestApp) {

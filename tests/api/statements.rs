@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, TestApp, both_engines, id, payment, refund, usd};
+use crate::support::{Account, TestApp, both_engines, id, payment, refund, subscription, usd};
 
 both_engines!(
+    a_client_has_the_name_that_it_had_last_in_the_month,
     a_month_that_has_not_begun_has_no_statement,
     a_statement_is_its_managers,
     an_empty_month_is_all_zeros,
@@ -81,6 +82,22 @@ async fn the_table_says_the_same(app: &TestApp) {
     assert_eq!(amounts[4..6], [("paidOut", "0.00"), ("closingBalance", "125.00")]);
     assert_eq!((&rows[7][0], &rows[7][1], &rows[7][6]), ("subAccount", client.as_str(), "-30.00"));
     assert_eq!((&rows[9][0], &rows[9][5], &rows[9][6]), ("plan", "pro", "-30.00"));
+}
+
+async fn a_client_has_the_name_that_it_had_last_in_the_month(app: &TestApp) {
+    let partner = app.partner().await;
+    let client = app.standard().await;
+    app.link(&client.id, &partner.id).await;
+    let body = json!({"name": "shop", "product": "sgtmContainer"});
+    let container = id(&client.login.post("/v3/containers", &body).await.expect(201));
+    app.apply(&[subscription(&container)]).await;
+    for name in ["Zoe", "Ada", "Mia"] {
+        client.login.patch("/v3/account", &json!({"firstName": name, "lastName": "Client"})).await.expect(200);
+        app.apply(&[payment(&container)]).await;
+    }
+    let rows = statement(&partner, "2026-01").await["bySubAccount"].clone();
+    assert_eq!((&rows[0]["subAccount"]["name"], &rows[0]["total"]), (&json!("Mia Client"), &usd("18.00")));
+    assert_eq!(rows.as_array().map(Vec::len), Some(1));
 }
 
 async fn an_empty_month_is_all_zeros(app: &TestApp) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{START, TestApp, both_engines, places, subscription, usd};
+use crate::support::{START, TestApp, both_engines, feed, places, subscription, usd};
 
 both_engines!(
     a_client_gets_one_manager_also_from_eight_at_once,
@@ -10,6 +10,7 @@ both_engines!(
     a_detached_client_can_be_linked_again,
     a_manager_creates_a_client_with_access,
     a_manager_detaches_a_client,
+    a_manager_is_told_of_a_client_that_renames_itself,
     an_email_address_of_a_user_is_taken,
     another_managers_client_is_not_found,
     every_broken_rule_is_named_at_once,
@@ -18,6 +19,24 @@ both_engines!(
     the_operator_links_a_client_without_access,
     what_a_client_brings_is_shown,
 );
+
+async fn a_manager_is_told_of_a_client_that_renames_itself(app: &TestApp) {
+    let (agency, client) = (app.agency().await, app.standard().await);
+    app.link(&client.id, &agency.id).await;
+    let rename = async |name: &str| {
+        client.login.patch("/v3/account", &json!({"firstName": name})).await.expect(200);
+        feed(&agency.login).await.into_iter().filter(|(event, _)| event == "subAccount.updated").collect::<Vec<_>>()
+    };
+    let told = ("subAccount.updated".to_owned(), client.id.clone());
+    assert_eq!(rename("Zoe").await, std::slice::from_ref(&told));
+    // Nothing has changed.
+    assert_eq!(rename("Zoe").await, std::slice::from_ref(&told));
+    assert_eq!(rename("Mia").await, [told.clone(), told.clone()]);
+    let path = format!("/v3/operator/sub-accounts/{}/detach", client.id);
+    app.operator().await.post_nothing(&path).await;
+    agency.login.post_nothing(&format!("/v3/sub-accounts/{}/detach", client.id)).await;
+    assert_eq!(rename("Eve").await, [told.clone(), told]);
+}
 
 async fn a_manager_creates_a_client_with_access(app: &TestApp) {
     let agency = app.agency().await;
