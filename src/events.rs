@@ -152,8 +152,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Read the feed of events.
 ///
-/// Every change of the account's sub-accounts, access, containers, commissions, level, links and keys, oldest first. The
-/// numbers have no gap, and an event that appears has a greater number than every one before it: ask again with the last
+/// Every change of the account's sub-accounts, access, containers, commissions, payouts, level, links and keys, oldest first. A
+/// payout's event stands for all its commissions: its lines name them, and they follow its status. The numbers have no gap, and an event that appears has a greater number than every one before it: ask again with the last
 /// number seen as `after`, and nothing is missed.
 #[utoipa::path(tag = "Events", operation_id = "listEvents", params(EventFilter),
     responses((status = 200, description = "One page of events", body = EventList)),

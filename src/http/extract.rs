@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -129,7 +129,7 @@ impl<T: DeserializeOwned + Validate + 'static, R: CommandRule> FromRequest for C
         let key = Key::of(request, R::KEY);
         let request_id = RequestId::of(request);
         let path = request.path().to_owned();
-        let headers = BodyHeaders::of(request.headers());
+        let headers = BodyHeaders::of(request);
         let payload = payload.take();
         Box::pin(async move {
             let key = key?;
@@ -148,7 +148,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request_id = RequestId::of(request);
-        let headers = BodyHeaders::of(request.headers());
+        let headers = BodyHeaders::of(request);
         let payload = payload.take();
         Box::pin(async move {
             let bytes = collect_whole::<T>(headers, payload, BODY_LIMIT_BYTES).await?;
@@ -165,14 +165,19 @@ struct BodyHeaders {
 }
 
 impl BodyHeaders {
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(request: &HttpRequest) -> Self {
+        let headers = request.headers();
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is_plain = text(header::CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
         Self {
             content_length: text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
-            is_json: is_plain && essence.eq_ignore_ascii_case("application/json"),
+            // A patch is a JSON Merge Patch, and may say so (RFC 7396, section 4).
+            is_json: is_plain
+                && (essence.eq_ignore_ascii_case("application/json")
+                    || request.method() == Method::PATCH
+                        && essence.eq_ignore_ascii_case("application/merge-patch+json")),
         }
     }
 }

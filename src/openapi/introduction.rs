@@ -55,7 +55,8 @@ Each credential has a token bucket, told in the headers `RateLimit-Policy` and `
 
 ## Changes
 
-`PATCH` takes a JSON Merge Patch: what is absent stays, null clears. Resources with an `ETag` can be read with \
+`PATCH` takes a JSON Merge Patch (RFC 7396), as `application/json` or `application/merge-patch+json`: what is absent stays, \
+null clears. Resources with an `ETag` can be read with \
 `If-None-Match` and changed with `If-Match`, so that nobody overwrites a change that they have not seen.
 
 ## Versions

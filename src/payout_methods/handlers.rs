@@ -67,10 +67,17 @@ async fn set(
     let Credential::Login { user_id, .. } = who.principal().credential else {
         return Err(Error::refused(Code::OwnerRequired, "this operation needs a login"));
     };
-    let (currency, vault, now) = (*currency, app.vault.clone(), app.clock.now());
-    let present = move |conn: &mut _| Ok((program::service::current(conn)?, sessions::candidate_by_id(conn, user_id)?));
-    let (program, candidate) = app.db.read(present).await?;
-    let details = service::checked(&program, currency, &body.input)?;
+    let (account_id, currency, vault, now) = (who.account_id()?, *currency, app.vault.clone(), app.clock.now());
+    let present = move |conn: &mut _| {
+        let terms = program::currencies::terms_for(conn, account_id, currency)?;
+        Ok((terms, sessions::candidate_by_id(conn, user_id)?))
+    };
+    let (terms, candidate) = app.db.read(present).await?;
+    if terms.is_none() {
+        let detail = format!("the program does not pay in {currency}");
+        return Err(Error::refused(Code::CurrencyNotSupported, detail));
+    }
+    let details = service::checked(currency, &body.input)?;
     // Who stole a session must not try passwords faster than at the sign-in.
     app.limits.sign_in_by_email.check(user_id.to_string())?;
     if !passwords::verify(body.input.password.clone(), candidate.password_hash.clone()).await? {

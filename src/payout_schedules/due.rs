@@ -80,7 +80,7 @@ fn take(conn: &mut Conn, now: Timestamp, account_id: AccountId, currency: Curren
 /// What the payout must be more than: the account's own minimum or the program's, whichever is more.
 fn minimum(conn: &mut Conn, schedule: &ScheduleRow, currency: Currency) -> Result<i64> {
     let own = schedule.minimums()?.get(&currency).copied();
-    let program = program::service::current(conn)?;
-    let programs = program.config.currency_terms(currency).map(|terms| terms.minimum_payout.minor);
+    let programs = program::currencies::terms_for(conn, schedule.account_id, currency)?;
+    let programs = programs.map(|terms| terms.minimum_payout.minor);
     Ok(own.max(programs).unwrap_or(0))
 }

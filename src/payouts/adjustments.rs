@@ -16,13 +16,13 @@ use crate::audit;
 use crate::commissions::{self, Commission, CommissionRow, LineId, LineKind};
 use crate::context::Context;
 use crate::db::Conn;
-use crate::db::schema::{commissions as commissions_table, ledger_balances, payouts};
+use crate::db::schema::{commissions as commissions_table, payouts};
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::http::trimmed;
 use crate::id::{AccountId, AdjustmentId, PayoutId};
 use crate::ledger::{EntryKind, Journal, LedgerAccount, Posting};
-use crate::money::{Currency, Money};
+use crate::money::Money;
 use crate::program;
 
 crate::text_enum! {
@@ -92,7 +92,7 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     if account.is_none_or(|account| account.kind != AccountKind::Partner) {
         return Err(Error::invalid("/accountId", "unknown", "is not the id of a partner"));
     }
-    if !has_currency(conn, account_id, input.amount.currency)? {
+    if program::currencies::terms_for(conn, account_id, input.amount.currency)?.is_none() {
         let detail = format!("the program does not list {}, and the partner never had any", input.amount.currency);
         let violation = Violation::at("/amount/currency", "currencyNotSupported", "is not a currency of the program");
         return Err(Problem::new(Code::CurrencyNotSupported, detail).with(violation).into());
@@ -121,14 +121,6 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     audit::record(conn, context, Some(account_id), "adjustment.created", row.id, Some(details))?;
     events::record(conn, context, account_id, EventType::CommissionAdjusted, row.id)?;
     Ok(Commission::from(row))
-}
-
-/// Whether the program lists a currency, or did when the partner earned in it: what came of that can be set right for ever.
-fn has_currency(conn: &mut Conn, account_id: AccountId, currency: Currency) -> Result<bool> {
-    if program::service::current(conn)?.config.currency_terms(currency).is_some() {
-        return Ok(true);
-    }
-    Ok(diesel::select(diesel::dsl::exists(ledger_balances::table.find((account_id, currency)))).get_result(conn)?)
 }
 
 fn payout_goes_with_its_reason(input: &CreateAdjustment) -> Result<()> {

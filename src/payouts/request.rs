@@ -20,7 +20,7 @@ use crate::id::{AccountId, PayoutId};
 use crate::ledger::{self, EntryKind, Journal, LedgerAccount};
 use crate::money::{Currency, Money};
 use crate::payout_methods::{self, PayoutMethodRow};
-use crate::program::{self, ProgramConfig};
+use crate::program;
 
 /// What a request of one currency would find.
 #[derive(Debug, Clone)]
@@ -34,18 +34,13 @@ pub struct Position {
 }
 
 impl Position {
-    /// What there is besides the ready balance; none in a currency that the program does not list.
+    /// What there is besides the ready balance; none in a currency that the program does not list, and in which the account
+    /// never had a balance.
     ///
     /// # Errors
     /// The database's own failure.
-    pub fn of(
-        conn: &mut Conn,
-        program: &ProgramConfig,
-        account_id: AccountId,
-        currency: Currency,
-        ready_minor: i64,
-    ) -> Result<Option<Self>> {
-        let Some(terms) = program.currencies.iter().find(|terms| terms.currency == currency) else { return Ok(None) };
+    pub fn of(conn: &mut Conn, account_id: AccountId, currency: Currency, ready_minor: i64) -> Result<Option<Self>> {
+        let Some(terms) = program::currencies::terms_for(conn, account_id, currency)? else { return Ok(None) };
         let method = payout_methods::find(conn, account_id, currency)?;
         Ok(Some(Self { ready: Money::new(ready_minor, currency), minimum: terms.minimum_payout, method }))
     }
@@ -129,8 +124,7 @@ fn present(
     while maturity::mature(conn, now, account_id)? > 0 {}
     let balances = ledger::balances::present(conn, account_id)?;
     let ready_minor = balances.iter().find(|row| row.currency == currency).map_or(0, |row| row.ready_minor);
-    let program = program::service::current(conn)?;
-    let position = Position::of(conn, &program.config, account_id, currency, ready_minor)?;
+    let position = Position::of(conn, account_id, currency, ready_minor)?;
     Ok((account, position))
 }
 

@@ -16,7 +16,6 @@ use crate::http::Page;
 use crate::id::{AccountId, PayoutBatchId, PayoutId};
 use crate::ledger;
 use crate::money::{Currency, Money};
-use crate::program;
 
 /// What a list of payouts is narrowed to: rows with one of the values, where there are any.
 #[derive(Debug, Default, Clone)]
@@ -151,8 +150,7 @@ pub fn preview(
         .filter(commissions::currency.eq(currency))
         .count()
         .get_result(conn)?;
-    let program = program::service::current(conn)?;
-    let position = Position::of(conn, &program.config, account_id, currency, posted + due_minor)?;
+    let position = Position::of(conn, account_id, currency, posted + due_minor)?;
     let Some(position) = position else { return Ok(None) };
     let refusal = position.refusal(&account);
     Ok(Some(PayoutPreview {

@@ -4,6 +4,7 @@
 //! rated again.
 
 mod config;
+pub mod currencies;
 mod handlers;
 mod operator;
 mod rules;

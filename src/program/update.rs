@@ -85,8 +85,7 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
     let config = &sent.config()?;
     condition.check(&current)?;
     let mut violations = rules::violations(config);
-    violations.extend(plans_in_use(conn, &current.config, config)?);
-    violations.extend(currencies_in_use(conn, &current.config, config)?);
+    violations.extend(in_use(conn, &current.config, config)?);
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
@@ -108,9 +107,21 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
         }
     })?;
     revalue_all(conn, config)?;
+    // Until all were locked, somebody may have begun to use what goes.
+    let violations = in_use(conn, &current.config, config)?;
+    if !violations.is_empty() {
+        return Err(Problem::validation(violations).into());
+    }
     let version = Resource { kind: "programVersion", id: row.version.to_string() };
     audit::record(conn, context, None, "program.changed", version, Some(json!({"version": row.version})))?;
     service::parse(row)
+}
+
+/// What would go although it is in use.
+fn in_use(conn: &mut Conn, before: &ProgramConfig, after: &ProgramConfig) -> Result<Vec<Violation>> {
+    let mut violations = plans_in_use(conn, before, after)?;
+    violations.extend(currencies_in_use(conn, before, after)?);
+    Ok(violations)
 }
 
 /// Plans that would go although containers have them.
@@ -123,14 +134,14 @@ fn plans_in_use(conn: &mut Conn, before: &ProgramConfig, after: &ProgramConfig) 
             .filter(containers::plan.eq(&plan.plan))
             .filter(containers::deleted_at.is_null());
         if diesel::select(diesel::dsl::exists(users)).get_result(conn)? {
-            violations.push(in_use("/plans", plan.product, &plan.plan));
+            violations.push(plan_in_use(plan.product, &plan.plan));
         }
     }
     Ok(violations)
 }
 
-fn in_use(pointer: &str, product: Product, plan: &str) -> Violation {
-    Violation::at(pointer, "inUse", format!("must hold the plan {plan} of {product}: containers have it"))
+fn plan_in_use(product: Product, plan: &str) -> Violation {
+    Violation::at("/plans", "inUse", format!("must hold the plan {plan} of {product}: containers have it"))
 }
 
 /// Currencies that would go although containers are priced in them or balances are open.

@@ -152,6 +152,11 @@ async fn what_was_paid_in_a_currency_that_has_left_the_program_can_come_back(app
     let mut returned = pounds(&partner, "payoutReturned");
     returned["payoutId"] = payout["id"].clone();
     operator.post_once(PATH, &returned).await.expect(201);
+    let preview = partner.login.get("/v3/payouts/preview?currency=GBP").await.expect(200);
+    assert_eq!((&preview["allowed"], &preview["amount"]["amount"]), (&json!(true), &json!("200.00")));
+    app.payout_method(&partner, "GBP").await;
+    assert_eq!(partner.login.post_once("/v3/payouts", &request).await.expect(201)["amount"], returned["amount"]);
+    other.login.post_once("/v3/payouts", &request).await.problem("currencyNotSupported");
     operator.post_once(PATH, &pounds(&other, "bonus")).await.problem("currencyNotSupported");
 }
 

@@ -10,6 +10,7 @@ both_engines!(
     a_body_of_another_type_is_refused,
     a_body_that_is_too_large_is_refused,
     a_cursor_belongs_to_its_filters,
+    a_patch_may_say_that_it_is_a_merge_patch,
     a_request_id_is_echoed_if_it_is_well_formed,
     a_wrong_method_names_the_right_ones,
     a_wrong_shape_is_named_by_a_pointer,
@@ -90,6 +91,16 @@ async fn a_body_of_another_type_is_refused(app: &TestApp) {
     let request = app.visitor().request(Method::POST, "/v3/sessions");
     let request = request.header("content-type", "Application/JSON; charset=utf-8");
     request.bytes(body).send().await.problem("invalidCredentials");
+}
+
+async fn a_patch_may_say_that_it_is_a_merge_patch(app: &TestApp) {
+    let agency = app.agency().await;
+    let patch = |method: Method, path: &str| {
+        let request = agency.login.request(method, path).header("content-type", "application/merge-patch+json");
+        request.bytes(r#"{"companyName": "Merged"}"#).send()
+    };
+    assert_eq!(patch(Method::PATCH, "/v3/account").await.expect(200)["companyName"], "Merged");
+    patch(Method::POST, "/v3/sub-accounts").await.problem("unsupportedMediaType");
 }
 
 async fn text_that_is_no_json_is_refused(app: &TestApp) {
