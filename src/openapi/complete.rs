@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{Components, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Components, Content, OpenApi, PathItem, Ref, RefOr, Required, Response, ResponseBuilder};
 
 use super::is_public;
 use super::shared::{BEARER, PROBLEMS, header_ref, parameters, problem_response, scheme_of};
@@ -16,6 +16,9 @@ use crate::http::MAX_VALUES;
 
 const IDEMPOTENCY: &str = "x-idempotency";
 const CONDITIONAL: &str = "x-conditional";
+
+/// What is answered as a file, under a name of its own.
+const FILES: [&str; 2] = ["text/csv", "application/x-ndjson"];
 
 /// Completes every operation of `document`.
 pub(super) fn complete(document: &mut OpenApi) {
@@ -26,6 +29,7 @@ pub(super) fn complete(document: &mut OpenApi) {
             add_parameters(&facts, operation, &components);
             add_problems(&facts, operation);
             add_headers(&facts, operation);
+            free_of_fields(operation);
             add_bearer(operation);
         }
     }
@@ -178,7 +182,7 @@ fn add_problems(facts: &Facts, operation: &mut Operation) {
             statuses.extend(more);
         }
     };
-    add(facts.path.starts_with("/v3/"), &[400]);
+    add(facts.path.starts_with("/v3/") || !facts.is_public, &[400]);
     add(!facts.is_public, &[401, 403]);
     add(facts.path.contains('{'), &[404]);
     add(facts.method != "GET", &[409]);
@@ -201,6 +205,7 @@ fn add_headers(facts: &Facts, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         let is_success = status.starts_with('2');
+        let is_file = FILES.iter().any(|content_type| response.content.contains_key(*content_type));
         let mut add = |condition: bool, component: &str| {
             if condition && let Some((name, header)) = header_ref(component) {
                 response.headers.entry(name).or_insert(header);
@@ -209,10 +214,11 @@ fn add_headers(facts: &Facts, operation: &mut Operation) {
         add(true, "XRequestId");
         add(true, "RateLimit");
         add(true, "RateLimitPolicy");
+        add(is_success && is_file, "ContentDisposition");
         add(status == "201", "Location");
         add(is_success && facts.is_list, "Link");
         add(is_success && facts.key != IdempotencyKey::None, "IdempotentReplayed");
-        add(facts.conditional == Conditional::Read && matches!(status.as_str(), "200" | "304"), "ETag");
+        add(facts.conditional != Conditional::No && matches!(status.as_str(), "200" | "304"), "ETag");
         describe_refusal(status, response);
     }
 }
@@ -227,6 +233,18 @@ fn describe_refusal(status: &str, response: &mut Response) {
         let shared = problem_response(*code, &response.description);
         response.content = shared.content;
         response.headers.extend(shared.headers);
+    }
+}
+
+/// A body without fields may be left out.
+fn free_of_fields(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let is_no_fields = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => schema.ref_location.ends_with("/NoFields"),
+        _ => false,
+    };
+    if body.content.values().all(is_no_fields) {
+        body.required = Some(Required::False);
     }
 }
 

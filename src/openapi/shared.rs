@@ -88,6 +88,13 @@ const HEADERS: &[(&str, &str, Type, &str, &str)] = &[
         "Address of the next page, if there is one.",
         "</v3/commissions?cursor=AAAA>; rel=\"next\"",
     ),
+    (
+        "ContentDisposition",
+        "Content-Disposition",
+        Type::String,
+        "The name of the file, where the answer is one.",
+        "attachment; filename=\"commissions.csv\"",
+    ),
     ("RetryAfter", "Retry-After", Type::Integer, "Seconds to wait before the next try.", "1"),
     ("WwwAuthenticate", "WWW-Authenticate", Type::String, "How to authenticate.", "Bearer realm=\"stape\""),
 ];

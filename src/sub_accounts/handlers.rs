@@ -185,6 +185,7 @@ async fn update_sub_account(
     tag = "Sub-accounts",
     operation_id = "detachSubAccount",
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
+    request_body = NoFields,
     responses((status = 204, description = "The client is on its own")),
     extensions(("x-accounts" = json!("manager"))),
     security(("apiKey" = ["subAccounts:write"]))
@@ -239,6 +240,7 @@ async fn link_account(
     tag = "Operator: accounts",
     operation_id = "detachAccount",
     params(("accountId" = AccountId, Path, description = "Id of a managed account")),
+    request_body = NoFields,
     responses((status = 200, description = "The account, on its own", body = Account)),
     security(("apiKey" = ["operator:accounts"]))
 )]
