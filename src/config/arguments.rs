@@ -87,7 +87,7 @@ pub struct Arguments {
     #[arg(hide_default_value = true)]
     cors_origins: String,
 
-    /// Requests per credential, as <requests>/<seconds>; off also ends the limits of sign-in, sign-up and attaching
+    /// Requests per credential, such as 6000/60 for so many in 60 seconds; off also ends the limits of sign-in, sign-up and attaching
     #[arg(
         long,
         global = true,

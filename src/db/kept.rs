@@ -17,7 +17,7 @@ use super::Conn;
 #[derive(Debug, Clone, Copy)]
 pub struct Kept<S>(S);
 
-/// [`Kept`] as a method of statements.
+/// What keeps a statement prepared, as a method of all statements.
 pub trait KeepPrepared: Sized {
     /// The same statement, kept prepared.
     fn kept(self) -> Kept<Self> {
