@@ -12,7 +12,8 @@ use chrono::{DateTime, Datelike, Months, NaiveDateTime, NaiveTime, SecondsFormat
 
 use crate::short_text::{ShortText, date_and_time, joined, push_number};
 
-/// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON.
+/// A moment in UTC, truncated to microseconds; RFC 3339 with milliseconds and `Z` in JSON. What JSON and queries have finer than
+/// that is cut off.
 #[derive(
     Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow,
 )]
@@ -69,6 +70,13 @@ impl Timestamp {
     #[must_use]
     pub fn year(self) -> i32 {
         self.0.year()
+    }
+
+    /// The beginning of its millisecond.
+    #[must_use]
+    pub fn millisecond(self) -> Self {
+        let within = self.0.nanosecond() % 1_000_000;
+        Self(self.0.with_nanosecond(self.0.nanosecond() - within).unwrap_or(self.0))
     }
 
     /// The first moment of its UTC day.
@@ -147,7 +155,7 @@ impl FromStr for Timestamp {
         if !(1970..=9999).contains(&parsed.year()) {
             return Err(MalformedTimestamp);
         }
-        Ok(Self::from_unix_micros(parsed.timestamp_micros()))
+        Ok(Self::from_unix_micros(parsed.timestamp_micros()).millisecond())
     }
 }
 
@@ -209,11 +217,11 @@ impl Clock {
         Self::Test(Arc::new(AtomicI64::new(now.unix_micros())))
     }
 
-    /// The present moment of the domain.
+    /// The present moment of the domain. It counts milliseconds, as times that are sent do: what is shown is what is in force.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
-            Self::Machine => Timestamp::machine(),
+            Self::Machine => Timestamp::machine().millisecond(),
             Self::Test(micros) => Timestamp::from_unix_micros(micros.load(Ordering::Acquire)),
         }
     }
@@ -244,6 +252,21 @@ mod tests {
             let moment = Timestamp::from_unix_micros(micros);
             proptest::prop_assert_eq!(moment.shown().to_string(), moment.rfc3339(SecondsFormat::Millis));
         }
+    }
+
+    #[test]
+    fn a_moment_that_is_read_is_what_is_shown_of_it() {
+        for (sent, shown) in [
+            ("2026-01-31T12:00:00.123999999Z", "2026-01-31T12:00:00.123Z"),
+            ("2026-01-31T12:00:00.9999+02:00", "2026-01-31T10:00:00.999Z"),
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+        ] {
+            let moment: Timestamp = sent.parse().unwrap();
+            assert_eq!(moment.to_string(), shown);
+            assert_eq!(shown.parse::<Timestamp>().unwrap(), moment);
+        }
+        let now = Clock::Machine.now();
+        assert_eq!(now.to_string().parse::<Timestamp>().unwrap(), now);
     }
 
     #[test]
