@@ -8,6 +8,7 @@ both_engines!(
     a_new_password_ends_all_sessions,
     a_refresh_token_is_good_once_and_a_reused_one_ends_the_session,
     a_refresh_token_used_by_two_at_once_wins_at_most_once,
+    a_reused_refresh_token_ends_the_session_of_a_blocked_account_too,
     a_session_is_opened_with_email_and_password,
     a_signed_out_session_is_over,
     an_access_token_cannot_refresh_and_a_refresh_token_cannot_read,
@@ -66,6 +67,26 @@ async fn a_refresh_token_is_good_once_and_a_reused_one_ends_the_session(app: &Te
 async fn a_refresh_token_used_by_two_at_once_wins_at_most_once(app: &TestApp) {
     let agency = app.agency().await;
     let session = open(app, &agency.email).await;
+async fn a_reused_refresh_token_ends_the_session_of_a_blocked_account_too(app: &TestApp) {
+    let agency = app.agency().await;
+    let (first, other) = (open(app, &agency.email).await, open(app, &agency.email).await);
+    let second = app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.expect(200);
+    let path = format!("/v3/operator/accounts/{}", agency.id);
+    app.operator().await.post(&format!("{path}/block"), &json!({"reason": "a test"})).await.expect(200);
+    // The present tokens are refused for the block alone, and stay as they are.
+    for session in [&second, &other] {
+        app.visitor().post("/v3/sessions/refresh", &refresh_body(session)).await.problem("accountBlocked");
+    }
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.problem("invalidCredentials");
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&second)).await.problem("invalidCredentials");
+    app.operator().await.post_nothing(&format!("{path}/unblock")).await.expect(200);
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&second)).await.problem("invalidCredentials");
+    let session = app.visitor().post("/v3/sessions/refresh", &refresh_body(&other)).await.expect(200);
+    let log = with_token(app, &session).list("/v3/audit-log").await;
+    let reused = log.iter().filter(|row| row["action"] == "session.refreshTokenReused").count();
+    assert_eq!(reused, 1, "{log:#?}");
+}
+
     let visitor = app.visitor();
     let body = refresh_body(&session);
     let answers = futures_util::future::join_all((0..8).map(|_| visitor.post("/v3/sessions/refresh", &body))).await;
