@@ -1,5 +1,5 @@
-//! The team of an account: its users. An account always keeps an owner; its own address and names are those of the first
-//! one. All that changes a team holds the lock of the account's row.
+//! The team of an account: its users. An account always keeps an owner who can sign in, as soon as it has one; its own
+//! address and names are those of the first owner. All that changes a team holds the lock of the account's row.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -233,16 +233,18 @@ fn find(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<UserR
         .or_not_found()
 }
 
-/// Refuses what would leave the account without an owner, were `user_id` none any more.
+/// Refuses what would leave the account without an owner who can sign in, were `user_id` none any more. Who has not accepted
+/// the invitation may never do so.
 fn keep_an_owner(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<()> {
     let others: i64 = users::table
         .filter(users::account_id.eq(account_id))
         .filter(users::role.eq(Role::Owner))
+        .filter(users::password_hash.is_not_null())
         .filter(users::id.ne(user_id))
         .select(count_star())
         .get_result(conn)?;
     if others == 0 {
-        return Err(Error::refused(Code::LastOwner, "the user is the account's only owner"));
+        return Err(Error::refused(Code::LastOwner, "the user is the account's only owner who has set a password"));
     }
     Ok(())
 }
