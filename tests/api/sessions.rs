@@ -1,5 +1,6 @@
 //! Sessions: signing in, refreshing, signing out, and all that ends them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Client, PASSWORD, TestApp, both_engines, places};
@@ -7,12 +8,13 @@ use crate::support::{Client, PASSWORD, TestApp, both_engines, places};
 both_engines!(
     a_new_password_ends_all_sessions,
     a_refresh_token_is_good_once_and_a_reused_one_ends_the_session,
-    a_refresh_token_used_by_two_at_once_wins_at_most_once,
     a_reused_refresh_token_ends_the_session_of_a_blocked_account_too,
+    a_refresh_token_used_by_two_at_once_wins_at_most_once,
     a_session_is_opened_with_email_and_password,
     a_signed_out_session_is_over,
     an_access_token_cannot_refresh_and_a_refresh_token_cannot_read,
     an_unknown_email_and_a_wrong_password_answer_the_same,
+    tokens_are_answered_without_an_idempotency_key_alone,
 );
 
 async fn open(app: &TestApp, email: &str) -> Value {
@@ -64,9 +66,6 @@ async fn a_refresh_token_is_good_once_and_a_reused_one_ends_the_session(app: &Te
     agency.login.get("/v3/account").await.expect(200);
 }
 
-async fn a_refresh_token_used_by_two_at_once_wins_at_most_once(app: &TestApp) {
-    let agency = app.agency().await;
-    let session = open(app, &agency.email).await;
 async fn a_reused_refresh_token_ends_the_session_of_a_blocked_account_too(app: &TestApp) {
     let agency = app.agency().await;
     let (first, other) = (open(app, &agency.email).await, open(app, &agency.email).await);
@@ -87,6 +86,9 @@ async fn a_reused_refresh_token_ends_the_session_of_a_blocked_account_too(app: &
     assert_eq!(reused, 1, "{log:#?}");
 }
 
+async fn a_refresh_token_used_by_two_at_once_wins_at_most_once(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
     let visitor = app.visitor();
     let body = refresh_body(&session);
     let answers = futures_util::future::join_all((0..8).map(|_| visitor.post("/v3/sessions/refresh", &body))).await;
@@ -133,4 +135,15 @@ async fn a_new_password_ends_all_sessions(app: &TestApp) {
     let old = json!({"email": agency.email, "password": PASSWORD});
     app.visitor().post("/v3/sessions", &old).await.problem("invalidCredentials");
     app.sign_in(&agency.email, "Oboe.marsh-4811").await;
+}
+
+async fn tokens_are_answered_without_an_idempotency_key_alone(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
+    let credentials = json!({"email": agency.email, "password": PASSWORD});
+    for (path, body) in [("/v3/sessions", &credentials), ("/v3/sessions/refresh", &refresh_body(&session))] {
+        let request = app.visitor().request(Method::POST, path).header("idempotency-key", "one").json(body);
+        request.send().await.problem("idempotencyKeyNotAllowed");
+    }
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&session)).await.expect(200);
 }
