@@ -108,12 +108,16 @@ async fn change_password(
     let Credential::Login { user_id, .. } = who.principal().credential else {
         return Err(Error::refused(Code::OwnerRequired, "this operation needs a login"));
     };
+    let account_id = who.account_id()?;
     // Who stole a session must not try passwords faster than at the sign-in.
     app.limits.sign_in_by_email.check(user_id.to_string())?;
-    let present = app.db.read(move |conn| sessions::candidate_by_id(conn, user_id)).await?;
+    let read = move |conn: &mut _| {
+        Ok((sessions::candidate_by_id(conn, user_id)?, service::known_of_user(conn, account_id, user_id)?))
+    };
+    let (present, about) = app.db.read(read).await?;
     let input = &command.input;
     let is_right = passwords::verify(input.current_password.clone(), present.password_hash.clone()).await?;
-    let new_hash = passwords::hash_new(input.password.clone(), Vec::new()).await?;
+    let new_hash = passwords::hash_new(input.password.clone(), about).await?;
     command.key = match command.key.take() {
         Some(key) => Some(key.hardened().await?),
         None => None,

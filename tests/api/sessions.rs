@@ -15,6 +15,7 @@ both_engines!(
     an_access_token_cannot_refresh_and_a_refresh_token_cannot_read,
     an_unknown_email_and_a_wrong_password_answer_the_same,
     tokens_are_answered_without_an_idempotency_key_alone,
+    the_new_password_is_none_that_is_guessed_from_its_user,
 );
 
 async fn open(app: &TestApp, email: &str) -> Value {
@@ -135,6 +136,24 @@ async fn a_new_password_ends_all_sessions(app: &TestApp) {
     let old = json!({"email": agency.email, "password": PASSWORD});
     app.visitor().post("/v3/sessions", &old).await.problem("invalidCredentials");
     app.sign_in(&agency.email, "Oboe.marsh-4811").await;
+}
+
+async fn the_new_password_is_none_that_is_guessed_from_its_user(app: &TestApp) {
+    let email = "wilhelmina.dorfman@example.com";
+    let person = json!({
+        "kind": "agency", "email": email, "password": PASSWORD, "firstName": "Bartholomew", "lastName": "Quillfeather",
+        "companyName": "Zephyrworks Glockenspiel",
+    });
+    app.visitor().post("/v3/accounts", &person).await.expect(201);
+    let login = app.sign_in(email, PASSWORD).await;
+    for guessed in [email, "wilhelmina.dorfman1", "BartholomewQuillfeather", "zephyrworks glockenspiel"] {
+        let change = json!({"currentPassword": PASSWORD, "password": guessed});
+        let problem = login.post("/v3/account/password", &change).await.problem("validationFailed");
+        assert_eq!(problem["errors"][0]["code"], "commonPassword", "{guessed}: {problem:#}");
+        assert_eq!(places(&problem), ["/password"]);
+    }
+    let change = json!({"currentPassword": PASSWORD, "password": "Oboe.marsh-4811"});
+    login.post("/v3/account/password", &change).await.expect(204);
 }
 
 async fn tokens_are_answered_without_an_idempotency_key_alone(app: &TestApp) {
