@@ -43,6 +43,10 @@ impl Rate {
     const SIGN_UP: Self = Self::of(20, 3600);
     /// Password resets for one e-mail address, and from one network address.
     const PASSWORD_RESET: Self = Self::of(10, 3600);
+    /// Tries at the present password of a signed-in user: as many as sign-ins for its address.
+    const PRESENT_PASSWORD: Self = Self::SIGN_IN_EMAIL;
+    /// Letters that invite one sub-account.
+    const CLIENT_INVITATIONS: Self = Self::of(10, 3600);
     /// Sub-accounts created and attach attempts of one account (domain section 3).
     const CLIENTS: Self = Self::of(20, 3600);
     /// Members that one account invites: a whole team at once, but no letters without end.
@@ -87,12 +91,18 @@ pub struct Limits {
     pub sign_in_by_email: Limiter,
     /// Sign-ups, by network address.
     pub sign_up: Limiter,
+    /// Tries at the present password, which some operations ask for once more, by user.
+    pub present_password: Limiter,
+    /// Repeated changes of a password, by user: whether one is the same as the first tells of the passwords in it.
+    pub repeated_password: Limiter,
     /// Password resets, by network address.
     pub password_reset_by_peer: Limiter,
     /// Password resets, by e-mail address.
     pub password_reset_by_email: Limiter,
     /// Sub-accounts created and attach attempts together, by account.
     pub clients: SlidingWindow<AccountId>,
+    /// Sub-accounts invited, by manager and sub-account.
+    pub client_invitations: SlidingWindow<(AccountId, AccountId)>,
     /// Members invited, by account.
     pub invitations: SlidingWindow<AccountId>,
 }
@@ -107,9 +117,12 @@ impl Limits {
             sign_in_by_peer: Limiter::new("signInAddress", unless_off(Rate::SIGN_IN_PEER)),
             sign_in_by_email: Limiter::new("signInEmail", unless_off(Rate::SIGN_IN_EMAIL)),
             sign_up: Limiter::new("signUp", unless_off(Rate::SIGN_UP)),
+            present_password: Limiter::new("presentPassword", unless_off(Rate::PRESENT_PASSWORD)),
+            repeated_password: Limiter::new("repeatedPassword", unless_off(Rate::PRESENT_PASSWORD)),
             password_reset_by_peer: Limiter::new("passwordResetAddress", unless_off(Rate::PASSWORD_RESET)),
             password_reset_by_email: Limiter::new("passwordResetEmail", unless_off(Rate::PASSWORD_RESET)),
             clients: SlidingWindow::new("subAccounts", unless_off(Rate::CLIENTS)),
+            client_invitations: SlidingWindow::new("clientInvitations", unless_off(Rate::CLIENT_INVITATIONS)),
             invitations: SlidingWindow::new("members", unless_off(Rate::INVITATIONS)),
         }
     }

@@ -72,7 +72,7 @@ async fn set(
     let (program, candidate) = app.db.read(present).await?;
     let details = service::checked(&program, currency, &body.input)?;
     // Who stole a session must not try passwords faster than at the sign-in.
-    app.limits.sign_in_by_email.check(user_id.to_string())?;
+    app.limits.present_password.check(user_id.to_string())?;
     if !passwords::verify(body.input.password.clone(), candidate.password_hash.clone()).await? {
         return Err(sessions::wrong_current_password("/password"));
     }
