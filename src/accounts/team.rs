@@ -74,22 +74,12 @@ pub struct AddMember {
     /// First name.
     #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Max"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "Max")]
     pub first_name: String,
     /// Last name.
     #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Moreau"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "Moreau")]
     pub last_name: String,
     /// What it shall be allowed.
     pub role: Role,
@@ -102,24 +92,12 @@ pub struct UpdateMember {
     /// First name.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Max"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Max")]
     pub first_name: Option<String>,
     /// Last name.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Moreau"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Moreau")]
     pub last_name: Option<String>,
     /// What it shall be allowed.
     #[serde(default, deserialize_with = "crate::http::present")]

@@ -100,6 +100,9 @@ async fn every_broken_rule_is_named(app: &TestApp) {
     let bad = json!({"email": "nobody", "firstName": " ", "lastName": "a\nb", "role": "owner"});
     let problem = agency.login.post("/v3/members", &bad).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/email", "/firstName", "/lastName"]);
+    let hidden = json!({"email": "a@example.com", "firstName": "A\u{85}B", "lastName": "A\u{2066}B", "role": "owner"});
+    let problem = agency.login.post("/v3/members", &hidden).await.problem("validationFailed");
+    assert_eq!(places(&problem), ["/firstName", "/lastName"]);
     let unknown = json!({"email": "a@example.com", "firstName": "A", "lastName": "B", "role": "boss"});
     let problem = agency.login.post("/v3/members", &unknown).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/role"]);
