@@ -65,6 +65,12 @@ impl Key {
         Ok(self)
     }
 
+    /// What tells the request from another one with the key.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &[u8] {
+        &self.fingerprint
+    }
+
     /// The same key with a fingerprint that costs as much to guess from as a password's hash: for bodies that hold one.
     ///
     /// # Errors
@@ -128,7 +134,8 @@ pub fn once(conn: &mut Conn, claim: &Claim, effect: impl FnOnce(&mut Conn) -> Re
     let insert = diesel::insert_into(idempotency_keys::table).values(claim).on_conflict_do_nothing();
     let inserted = with_conn!(conn, inner => insert.execute(inner)).map_err(in_flight)?;
     if inserted == 0 {
-        return replay(conn, claim).map(|reply| Outcome { reply, replayed: true });
+        let first = first_answer(conn, claim)?.ok_or_else(|| Error::internal("a key without a row"))?;
+        return first.again_for(claim.fingerprint.as_slice());
     }
     let reply = effect(conn)?;
     let row = idempotency_keys::table.find((&claim.account_id, &claim.credential, &claim.operation, &claim.key));
@@ -141,17 +148,41 @@ pub fn once(conn: &mut Conn, claim: &Claim, effect: impl FnOnce(&mut Conn) -> Re
     Ok(Outcome { reply, replayed: false })
 }
 
-fn replay(conn: &mut Conn, claim: &Claim) -> Result<Reply> {
-    let columns =
-        (idempotency_keys::fingerprint, idempotency_keys::status, idempotency_keys::location, idempotency_keys::body);
-    let (fingerprint, status, location, body): (Vec<u8>, i32, Option<String>, Option<String>) = idempotency_keys::table
-        .find((&claim.account_id, &claim.credential, &claim.operation, &claim.key))
-        .select(columns)
-        .get_result(conn)?;
-    if fingerprint != claim.fingerprint {
-        return Err(refused(Code::IdempotencyKeyReused, "was used for another request of this operation"));
+/// What the first request with a key was answered.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = idempotency_keys)]
+pub struct FirstAnswer {
+    fingerprint: Vec<u8>,
+    status: i32,
+    location: Option<String>,
+    body: Option<String>,
+}
+
+impl FirstAnswer {
+    /// The answer to another request with this fingerprint.
+    ///
+    /// # Errors
+    /// 422 `idempotencyKeyReused` where it is not the same request.
+    pub fn again_for(self, fingerprint: &[u8]) -> Result<Outcome> {
+        if self.fingerprint != fingerprint {
+            return Err(refused(Code::IdempotencyKeyReused, "was used for another request of this operation"));
+        }
+        let status = u16::try_from(self.status).map_err(Error::internal)?;
+        Ok(Outcome { reply: Reply { status, location: self.location, body: self.body }, replayed: true })
     }
-    Ok(Reply { status: u16::try_from(status).map_err(Error::internal)?, location, body })
+}
+
+/// What the key of a claim was answered already, whatever the request was; none where nothing was done with it. For operations
+/// that have to know it before their effect.
+///
+/// # Errors
+/// The database's failure.
+pub fn first_answer(conn: &mut Conn, claim: &Claim) -> Result<Option<FirstAnswer>> {
+    Ok(idempotency_keys::table
+        .find((&claim.account_id, &claim.credential, &claim.operation, &claim.key))
+        .select(FirstAnswer::as_select())
+        .get_result(conn)
+        .optional()?)
 }
 
 /// A twin that runs for longer than the lock timeout.

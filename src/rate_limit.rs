@@ -2,7 +2,8 @@
 //! account. They run on the machine's clock, in this process, and hold a bounded number of keys.
 //!
 //! Two kinds: [`Limiter`] is a token bucket, which lets a burst through and then so many per time; [`SlidingWindow`] counts
-//! exactly, for limits that are promised in so many words ("at most 20 an hour").
+//! exactly, for limits that are promised in so many words ("at most 20 an hour"). Each has a name, by which who reaches it is
+//! told of it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -18,7 +19,7 @@ use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
 
 use crate::config::RateLimit;
-use crate::error::{Code, Error, Problem, Result};
+use crate::error::{Code, Error, Problem, ReachedLimit, Result};
 use crate::id::AccountId;
 
 /// Keys that one limit holds at most.
@@ -42,6 +43,10 @@ impl Rate {
     const SIGN_UP: Self = Self::of(20, 3600);
     /// Password resets for one e-mail address, and from one network address.
     const PASSWORD_RESET: Self = Self::of(10, 3600);
+    /// Tries at the present password of a signed-in user: as many as sign-ins for its address.
+    const PRESENT_PASSWORD: Self = Self::SIGN_IN_EMAIL;
+    /// Letters that invite one sub-account.
+    const CLIENT_INVITATIONS: Self = Self::of(10, 3600);
     /// Sub-accounts created and attach attempts of one account (domain section 3).
     const CLIENTS: Self = Self::of(20, 3600);
     /// Members that one account invites: a whole team at once, but no letters without end.
@@ -86,12 +91,18 @@ pub struct Limits {
     pub sign_in_by_email: Limiter,
     /// Sign-ups, by network address.
     pub sign_up: Limiter,
+    /// Tries at the present password, which some operations ask for once more, by user.
+    pub present_password: Limiter,
+    /// Repeated changes of a password, by user: whether one is the same as the first tells of the passwords in it.
+    pub repeated_password: Limiter,
     /// Password resets, by network address.
     pub password_reset_by_peer: Limiter,
     /// Password resets, by e-mail address.
     pub password_reset_by_email: Limiter,
     /// Sub-accounts created and attach attempts together, by account.
     pub clients: SlidingWindow<AccountId>,
+    /// Sub-accounts invited, by manager and sub-account.
+    pub client_invitations: SlidingWindow<(AccountId, AccountId)>,
     /// Members invited, by account.
     pub invitations: SlidingWindow<AccountId>,
 }
@@ -102,14 +113,17 @@ impl Limits {
     pub fn new(requests: Option<Rate>) -> Self {
         let unless_off = |rate| requests.map(|_| rate);
         Self {
-            requests: Limiter::new(requests),
-            sign_in_by_peer: Limiter::new(unless_off(Rate::SIGN_IN_PEER)),
-            sign_in_by_email: Limiter::new(unless_off(Rate::SIGN_IN_EMAIL)),
-            sign_up: Limiter::new(unless_off(Rate::SIGN_UP)),
-            password_reset_by_peer: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
-            password_reset_by_email: Limiter::new(unless_off(Rate::PASSWORD_RESET)),
-            clients: SlidingWindow::new(unless_off(Rate::CLIENTS)),
-            invitations: SlidingWindow::new(unless_off(Rate::INVITATIONS)),
+            requests: Limiter::new("default", requests),
+            sign_in_by_peer: Limiter::new("signInAddress", unless_off(Rate::SIGN_IN_PEER)),
+            sign_in_by_email: Limiter::new("signInEmail", unless_off(Rate::SIGN_IN_EMAIL)),
+            sign_up: Limiter::new("signUp", unless_off(Rate::SIGN_UP)),
+            present_password: Limiter::new("presentPassword", unless_off(Rate::PRESENT_PASSWORD)),
+            repeated_password: Limiter::new("repeatedPassword", unless_off(Rate::PRESENT_PASSWORD)),
+            password_reset_by_peer: Limiter::new("passwordResetAddress", unless_off(Rate::PASSWORD_RESET)),
+            password_reset_by_email: Limiter::new("passwordResetEmail", unless_off(Rate::PASSWORD_RESET)),
+            clients: SlidingWindow::new("subAccounts", unless_off(Rate::CLIENTS)),
+            client_invitations: SlidingWindow::new("clientInvitations", unless_off(Rate::CLIENT_INVITATIONS)),
+            invitations: SlidingWindow::new("members", unless_off(Rate::INVITATIONS)),
         }
     }
 }
@@ -119,12 +133,15 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformatio
 /// One token bucket per key. Keys that were not used for longest make room for new ones.
 #[derive(Debug)]
 pub struct Limiter {
+    name: &'static str,
     buckets: Option<(Rate, Cache<String, Arc<Bucket>>)>,
 }
 
 /// What is left of a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
+    /// The limit's name.
+    pub policy: &'static str,
     /// The bucket's rate.
     pub rate: Rate,
     /// How many more may come at once.
@@ -136,14 +153,14 @@ pub struct Allowance {
 }
 
 impl Limiter {
-    /// So many per key; none is no limit.
+    /// So many per key; none is no limit. `name` is one that no other limit has.
     #[must_use]
-    pub fn new(rate: Option<Rate>) -> Self {
+    pub fn new(name: &'static str, rate: Option<Rate>) -> Self {
         let cache = |rate: Rate| {
             // A bucket that was not used for its window is full, as a new one is.
             Cache::builder().max_capacity(MAX_KEYS.into()).time_to_idle(rate.window()).build()
         };
-        Self { buckets: rate.map(|rate| (rate, cache(rate))) }
+        Self { name, buckets: rate.map(|rate| (rate, cache(rate))) }
     }
 
     /// Takes one from the bucket of `key` and says what is left; none where there is no limit.
@@ -151,18 +168,12 @@ impl Limiter {
     pub fn take(&self, key: String) -> Option<Allowance> {
         let (rate, buckets) = self.buckets.as_ref()?;
         let bucket = buckets.get_with(key, || Arc::new(RateLimiter::direct(rate.quota()).with_middleware()));
-        let allowance = match bucket.check() {
-            Ok(state) => {
-                let remaining = state.remaining_burst_capacity();
-                Allowance { rate: *rate, remaining, full_in_s: rate.seconds_for_the_rest(remaining), retry_in_s: None }
-            }
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                let retry_in_s = Some(whole_seconds(wait));
-                Allowance { rate: *rate, remaining: 0, full_in_s: rate.seconds_for_the_rest(0), retry_in_s }
-            }
+        let (remaining, retry_in_s) = match bucket.check() {
+            Ok(state) => (state.remaining_burst_capacity(), None),
+            Err(not_until) => (0, Some(whole_seconds(not_until.wait_time_from(DefaultClock::default().now())))),
         };
-        Some(allowance)
+        let full_in_s = rate.seconds_for_the_rest(remaining);
+        Some(Allowance { policy: self.name, rate: *rate, remaining, full_in_s, retry_in_s })
     }
 
     /// [`Limiter::take`] for limits that the client is only told of when it breaks them.
@@ -171,7 +182,7 @@ impl Limiter {
     /// 429 `rateLimited`.
     pub fn check(&self, key: String) -> Result<()> {
         match self.take(key).and_then(|allowance| allowance.retry_in_s.map(|wait| (allowance.rate, wait))) {
-            Some((rate, wait)) => Err(too_many(rate, wait)),
+            Some((rate, wait)) => Err(too_many(self.name, rate, wait)),
             None => Ok(()),
         }
     }
@@ -187,27 +198,35 @@ impl Rate {
 /// Counts exactly, per key, what happened within the last window.
 #[derive(Debug)]
 pub struct SlidingWindow<K> {
+    name: &'static str,
     rate: Option<Rate>,
     moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
 }
 
 impl<K: Eq + Hash + Clone> SlidingWindow<K> {
-    /// At most so many per key in any window; none is no limit.
+    /// At most so many per key in any window; none is no limit. `name` is one that no other limit has.
     #[must_use]
-    pub fn new(rate: Option<Rate>) -> Self {
-        Self { rate, moments: Arc::default() }
+    pub fn new(name: &'static str, rate: Option<Rate>) -> Self {
+        Self { name, rate, moments: Arc::default() }
     }
 
     /// The right of one request to count once, however often its transaction runs. Nothing is counted yet.
     #[must_use]
     pub fn permit(&self, key: K) -> Permit<K> {
-        Permit { rate: self.rate, moments: self.moments.clone(), key, is_spent: AtomicBool::new(false) }
+        Permit {
+            name: self.name,
+            rate: self.rate,
+            moments: self.moments.clone(),
+            key,
+            is_spent: AtomicBool::new(false),
+        }
     }
 }
 
 /// See [`SlidingWindow::permit`]. To be moved into the transaction and spent there, where a replay does not come.
 #[derive(Debug)]
 pub struct Permit<K> {
+    name: &'static str,
     rate: Option<Rate>,
     moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
     key: K,
@@ -253,7 +272,7 @@ impl<K: Eq + Hash + Clone> Permit<K> {
         }
         if u32::try_from(times.len()).is_ok_and(|count| count >= rate.requests.get()) {
             let age = times.front().map_or(Duration::ZERO, |oldest| now.duration_since(*oldest));
-            return Err(too_many(rate, whole_seconds(rate.window().saturating_sub(age))));
+            return Err(too_many(self.name, rate, whole_seconds(rate.window().saturating_sub(age))));
         }
         times.push_back(now);
         self.is_spent.store(true, Ordering::Release);
@@ -263,9 +282,11 @@ impl<K: Eq + Hash + Clone> Permit<K> {
 
 /// 429, saying the limit and when to come again.
 #[must_use]
-pub fn too_many(rate: Rate, retry_in_s: u64) -> Error {
-    let detail = format!("at most {} in {} seconds; try again in {retry_in_s} s", rate.requests, rate.seconds);
-    Problem::new(Code::RateLimited, detail).retry_after(retry_in_s).into()
+pub fn too_many(policy: &'static str, rate: Rate, retry_in_s: u64) -> Error {
+    let (requests, seconds) = (rate.requests.get(), rate.seconds.get());
+    let detail = format!("at most {requests} in {seconds} seconds; try again in {retry_in_s} s");
+    let limit = ReachedLimit { policy, requests, seconds };
+    Problem::new(Code::RateLimited, detail).retry_after(retry_in_s).by_limit(limit).into()
 }
 
 fn whole_seconds(wait: Duration) -> u64 {
@@ -278,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_address_that_is_taken_counts_as_an_account_that_is_made() {
-        let window = SlidingWindow::new(Some(Rate::of(2, 60)));
+        let window = SlidingWindow::new("test", Some(Rate::of(2, 60)));
         let taken = || Err::<(), _>(Error::refused(Code::EmailTaken, "a test"));
         let other = || Err::<(), _>(Error::not_found());
         let code = |result: Result<()>| match result {
@@ -296,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_bucket_lets_a_burst_through_for_each_key() {
-        let limiter = Limiter::new(Some(Rate::of(3, 3600)));
+        let limiter = Limiter::new("test", Some(Rate::of(3, 3600)));
         let remaining: Vec<_> = (0..3).map(|_| limiter.take("a".to_owned()).unwrap().remaining).collect();
         assert_eq!(remaining, [2, 1, 0]);
         let refused = limiter.take("a".to_owned()).unwrap();
@@ -314,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_window_slides_and_a_permit_counts_once() {
-        let window = SlidingWindow::new(Some(Rate::of(2, 60)));
+        let window = SlidingWindow::new("test", Some(Rate::of(2, 60)));
         let start = Instant::now();
         let spend = |after_s| window.permit("a").spend_at(start + Duration::from_secs(after_s));
         let permit = window.permit("a");

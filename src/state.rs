@@ -13,7 +13,7 @@ use crate::db::{Conn, Db};
 use crate::error::Result;
 use crate::http::contract::Contract;
 use crate::http::{Body, Command, CommandRule, Reply};
-use crate::idempotency::{self, Claim, Outcome};
+use crate::idempotency::{self, Claim, FirstAnswer, Key, Outcome};
 use crate::metrics::Metrics;
 use crate::rate_limit::Limits;
 use crate::referrals::Clicks;
@@ -107,6 +107,16 @@ impl AppState {
         };
         let Outcome { reply, replayed } = self.db.write(work).await?;
         reply.into_response(replayed)
+    }
+
+    /// What a request with this key was answered already, for operations that cannot leave the look at it to
+    /// [`AppState::execute`]; none where nothing was done with it.
+    ///
+    /// # Errors
+    /// The database's failure.
+    pub async fn first_answer(&self, who: &Principal, key: &Key) -> Result<Option<FirstAnswer>> {
+        let claim = Claim::new(who, key.clone());
+        self.db.read(move |conn| idempotency::first_answer(conn, &claim)).await
     }
 
     /// Runs a PATCH, PUT, DELETE or public POST in one transaction.

@@ -12,6 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::http::address::client_key;
 use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Body, Command, IfMatch, Reply, conditional, etag};
+use crate::id::UserId;
+use crate::idempotency::{Key, Outcome};
 use crate::referrals::attribution::{self, Trail};
 use crate::state::App;
 use crate::sub_accounts;
@@ -108,17 +110,24 @@ async fn change_password(
     let Credential::Login { user_id, .. } = who.principal().credential else {
         return Err(Error::refused(Code::OwnerRequired, "this operation needs a login"));
     };
+    let account_id = who.account_id()?;
+    if let Some(answer) = repeated(&app, &who, user_id, command.key.as_ref()).await? {
+        return Ok(answer);
+    }
     // Who stole a session must not try passwords faster than at the sign-in.
-    app.limits.sign_in_by_email.check(user_id.to_string())?;
-    let present = app.db.read(move |conn| sessions::candidate_by_id(conn, user_id)).await?;
+    app.limits.present_password.check(user_id.to_string())?;
+    let read = move |conn: &mut _| {
+        Ok((sessions::candidate_by_id(conn, user_id)?, service::known_of_user(conn, account_id, user_id)?))
+    };
+    let (present, about) = app.db.read(read).await?;
     let input = &command.input;
     let is_right = passwords::verify(input.current_password.clone(), present.password_hash.clone()).await?;
-    let new_hash = passwords::hash_new(input.password.clone(), Vec::new()).await?;
+    let new_hash = passwords::hash_new(input.password.clone(), about).await?;
     command.key = match command.key.take() {
         Some(key) => Some(key.hardened().await?),
         None => None,
     };
-    // Judged inside, after a look at the idempotency key: a repeat finds its answer, though the password is no longer right.
+    // Judged inside, after the look at the idempotency key: a twin finds its answer, though the password is no longer right.
     let effect = move |conn: &mut _, context: &_, _: &_| {
         if !is_right {
             return Err(sessions::wrong_current_password("/currentPassword"));
@@ -129,4 +138,20 @@ async fn change_password(
     let answer = app.execute(who.principal(), command, effect).await?;
     app.authenticator.forget();
     Ok(answer)
+}
+
+/// The answer to a change of the password that was made already: it is no try at a password that the limit on tries, once
+/// reached, could hide. How often is limited all the same, for it takes as much work, and says whether what is sent is what
+/// was sent then.
+async fn repeated(
+    app: &App,
+    who: &principal::Account<Owner>,
+    user_id: UserId,
+    key: Option<&Key>,
+) -> Result<Option<HttpResponse>> {
+    let Some(key) = key else { return Ok(None) };
+    let Some(first) = app.first_answer(who.principal(), key).await? else { return Ok(None) };
+    app.limits.repeated_password.check(user_id.to_string())?;
+    let Outcome { reply, replayed } = first.again_for(key.clone().hardened().await?.fingerprint())?;
+    reply.into_response(replayed).map(Some)
 }

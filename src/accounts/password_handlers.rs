@@ -5,8 +5,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
 
-use super::password_tokens;
 use super::service::email_key;
+use super::{password_tokens, service};
 use crate::auth::passwords;
 use crate::auth::principal::Visitor;
 use crate::error::Result;
@@ -77,8 +77,12 @@ async fn create(
 #[post("/confirm")]
 async fn confirm(visitor: Visitor, app: App, body: Body<ConfirmPasswordReset>) -> Result<HttpResponse> {
     let (now, token) = (app.clock.now(), body.input.token.clone());
-    let user = app.db.read(move |conn| password_tokens::holder(conn, now, &token)).await?;
-    let about = vec![user.email.clone(), user.first_name.clone(), user.last_name.clone()];
+    let read = move |conn: &mut _| {
+        let user = password_tokens::holder(conn, now, &token)?;
+        let about = service::known_of_user(conn, user.account_id, user.id)?;
+        Ok((user, about))
+    };
+    let (user, about) = app.db.read(read).await?;
     let new_hash = passwords::hash_new(body.input.password.clone(), about).await?;
     let effect = move |conn: &mut _, context: &_, input: &ConfirmPasswordReset| {
         password_tokens::redeem(conn, context, &user, &input.token, &new_hash)

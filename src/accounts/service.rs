@@ -163,6 +163,16 @@ pub fn user(conn: &mut Conn, id: UserId) -> Result<Option<UserRow>> {
     Ok(users::table.find(id).select(UserRow::as_select()).get_result(conn).optional()?)
 }
 
+/// What somebody who guesses at a user's password knows already: e-mail address, names, company.
+///
+/// # Errors
+/// 404 where the account is gone; the database's failure.
+pub fn known_of_user(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<Vec<String>> {
+    let company = find(conn, account_id)?.company_name;
+    let user = user(conn, user_id)?.into_iter().flat_map(|user| [user.email, user.first_name, user.last_name]);
+    Ok(user.chain(company).collect())
+}
+
 /// The user with this e-mail address, if there is one.
 ///
 /// # Errors

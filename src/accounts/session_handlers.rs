@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::address::client_key;
 use crate::http::routes::{ServiceConfig, scope};
-use crate::http::{Body, NoFields};
+use crate::http::{Body, Command, NoFields, Refused};
 use crate::state::App;
 
 /// Registers the operations.
@@ -73,9 +73,17 @@ impl From<Tokens> for Session {
 /// An unknown e-mail address and a wrong password get the same answer.
 #[utoipa::path(tag = "Sessions", operation_id = "createSession", request_body = SignIn,
     responses((status = 201, description = "The tokens of a new session", body = Session),
-        (status = 401, description = "The e-mail address or the password is wrong")), security(()))]
+        (status = 401, description = "The e-mail address or the password is wrong")),
+    extensions(("x-idempotency" = json!("refused"))), security(()))]
 #[post("")]
-async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignIn>) -> Result<HttpResponse> {
+async fn create(
+    visitor: Visitor,
+    app: App,
+    request: HttpRequest,
+    command: Command<SignIn, Refused>,
+) -> Result<HttpResponse> {
+    let Command { input, request_id, .. } = command;
+    let body = Body { input, request_id };
     app.limits.sign_in_by_peer.check(client_key(&app, &request))?;
     app.limits.sign_in_by_email.check(email_key(&body.input.email))?;
     let email = body.input.email.clone();
@@ -98,9 +106,12 @@ async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<Sig
 /// hold a copy.
 #[utoipa::path(tag = "Sessions", operation_id = "refreshSession", request_body = RefreshSession,
     responses((status = 200, description = "New tokens of the session", body = Session),
-        (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended")), security(()))]
+        (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended")),
+    extensions(("x-idempotency" = json!("refused"))), security(()))]
 #[post("/refresh")]
-async fn refresh(visitor: Visitor, app: App, body: Body<RefreshSession>) -> Result<HttpResponse> {
+async fn refresh(visitor: Visitor, app: App, command: Command<RefreshSession, Refused>) -> Result<HttpResponse> {
+    let Command { input, request_id, .. } = command;
+    let body = Body { input, request_id };
     let token = app.authenticator.tokens().read_refresh(&body.input.refresh_token).ok_or_else(invalid)?;
     let state = app.clone();
     let effect =

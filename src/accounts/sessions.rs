@@ -1,7 +1,8 @@
 //! Sessions: signing in, refreshing, signing out. A session lives 30 days from its last refresh, by the machine's clock.
 //!
 //! A refresh token is good once. Who uses one again holds a copy, the owner or a thief, and nobody can tell which: the
-//! session ends. All that changes a user's password or sessions holds the lock of the account's row.
+//! session ends. What sets a password or opens a session holds the lock of the account's row; a refresh and a sign-out are
+//! each decided by one update of the session's own row.
 
 use diesel::prelude::*;
 
@@ -101,35 +102,31 @@ pub fn sign_in(conn: &mut Conn, context: &Context, keys: &TokenKeys, verified: &
     Ok(tokens)
 }
 
-/// Exchanges a refresh token for new tokens; of two uses at once one wins, and the other ends the session.
+/// Exchanges a refresh token for new tokens; of two uses at once one wins, and the other ends the session. While the account
+/// is blocked a token that is still good stays so.
 ///
 /// # Errors
-/// 401 `invalidCredentials`: no such session, or it has ended; 403 `accountBlocked`.
+/// 401 `invalidCredentials`: no such session, or it has ended; 403 `accountBlocked`, told of a token that is still good only.
 pub fn refresh(conn: &mut Conn, context: &Context, keys: &TokenKeys, token: RefreshToken) -> Result<Refreshed> {
     let now = Timestamp::machine();
     let session_id = token.session_id;
-    let owner: Option<(UserId, AccountId, Option<Timestamp>)> = sessions::table
+    let session: Option<(UserId, AccountId, Option<Timestamp>, Vec<u8>)> = sessions::table
         .inner_join(users::table.on(users::id.eq(sessions::user_id)))
         .inner_join(accounts::table.on(accounts::id.eq(users::account_id)))
         .filter(sessions::id.eq(session_id))
         .filter(sessions::ended_at.is_null())
         .filter(sessions::expires_at.gt(now))
-        .select((users::id, users::account_id, accounts::blocked_at))
+        .select((users::id, users::account_id, accounts::blocked_at, sessions::refresh_hash))
         .get_result(conn)
         .optional()?;
-    let (user_id, account_id, blocked_at) = owner.ok_or_else(invalid)?;
-    if blocked_at.is_some() {
+    let (user_id, account_id, blocked_at, present_hash) = session.ok_or_else(invalid)?;
+    // Before anything else: a copy in wrong hands ends the session, whatever else stands against the refresh.
+    let is_present = present_hash == token.hash;
+    if is_present && blocked_at.is_some() {
         return Err(blocked());
     }
     let (tokens, next) = issue(keys, now, user_id, session_id)?;
-    let unused = sessions::table
-        .find(session_id)
-        .filter(sessions::refresh_hash.eq(token.hash.to_vec()))
-        .filter(sessions::ended_at.is_null());
-    let renewed = diesel::update(unused)
-        .set((sessions::refresh_hash.eq(next.hash.to_vec()), sessions::expires_at.eq(now.plus_days(LIFETIME_DAYS))))
-        .execute(conn)?;
-    if renewed == 1 {
+    if is_present && rotate(conn, now, &token, &next)? {
         return Ok(Refreshed::Renewed(tokens));
     }
     // Ended since it was read: by a sign-out or a change of the password, not by this.
@@ -202,6 +199,17 @@ fn issue(keys: &TokenKeys, now: Timestamp, user_id: UserId, session_id: SessionI
     let access = keys.issue_access(now, user_id, session_id)?;
     let (refresh_token, refresh) = keys.issue_refresh(session_id);
     Ok((Tokens { access_token: access.token, expires_at: access.expires_at, refresh_token }, refresh))
+}
+
+/// Puts `next` in the place of `token`; whether that was still the session's present one.
+fn rotate(conn: &mut Conn, now: Timestamp, token: &RefreshToken, next: &RefreshToken) -> Result<bool> {
+    let unused = sessions::table
+        .find(token.session_id)
+        .filter(sessions::refresh_hash.eq(token.hash.to_vec()))
+        .filter(sessions::ended_at.is_null());
+    let renewed =
+        (sessions::refresh_hash.eq(next.hash.to_vec()), sessions::expires_at.eq(now.plus_days(LIFETIME_DAYS)));
+    Ok(diesel::update(unused).set(renewed).execute(conn)? == 1)
 }
 
 fn end(conn: &mut Conn, session_id: SessionId) -> Result<bool> {

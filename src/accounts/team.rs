@@ -1,5 +1,5 @@
-//! The team of an account: its users. An account always keeps an owner; its own address and names are those of the first
-//! one. All that changes a team holds the lock of the account's row.
+//! The team of an account: its users. An account always keeps an owner who can sign in, as soon as it has one; its own
+//! address and names are those of the first owner. All that changes a team holds the lock of the account's row.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
@@ -74,22 +74,12 @@ pub struct AddMember {
     /// First name.
     #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Max"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "Max")]
     pub first_name: String,
     /// Last name.
     #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Moreau"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "Moreau")]
     pub last_name: String,
     /// What it shall be allowed.
     pub role: Role,
@@ -102,24 +92,12 @@ pub struct UpdateMember {
     /// First name.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Max"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Max")]
     pub first_name: Option<String>,
     /// Last name.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "super::models::validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Moreau"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Moreau")]
     pub last_name: Option<String>,
     /// What it shall be allowed.
     #[serde(default, deserialize_with = "crate::http::present")]
@@ -233,16 +211,18 @@ fn find(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<UserR
         .or_not_found()
 }
 
-/// Refuses what would leave the account without an owner, were `user_id` none any more.
+/// Refuses what would leave the account without an owner who can sign in, were `user_id` none any more. Who has not accepted
+/// the invitation may never do so.
 fn keep_an_owner(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<()> {
     let others: i64 = users::table
         .filter(users::account_id.eq(account_id))
         .filter(users::role.eq(Role::Owner))
+        .filter(users::password_hash.is_not_null())
         .filter(users::id.ne(user_id))
         .select(count_star())
         .get_result(conn)?;
     if others == 0 {
-        return Err(Error::refused(Code::LastOwner, "the user is the account's only owner"));
+        return Err(Error::refused(Code::LastOwner, "the user is the account's only owner who has set a password"));
     }
     Ok(())
 }

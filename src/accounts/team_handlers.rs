@@ -52,7 +52,7 @@ async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> R
 
 /// Change a member.
 ///
-/// JSON Merge Patch: what is absent stays as it is. An account keeps at least one owner.
+/// JSON Merge Patch: what is absent stays as it is. An account keeps at least one owner who can sign in.
 #[utoipa::path(tag = "Members", operation_id = "updateMember", request_body = UpdateMember,
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 200, description = "The member", body = Member)),
@@ -74,7 +74,7 @@ async fn update(
 
 /// Remove a member.
 ///
-/// Its sessions end at once. An account keeps at least one owner.
+/// Its sessions end at once. An account keeps at least one owner who can sign in.
 #[utoipa::path(tag = "Members", operation_id = "deleteMember",
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 204, description = "The member is gone")),

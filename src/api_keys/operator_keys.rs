@@ -25,7 +25,7 @@ pub struct OperatorKey {
     pub hint: String,
     /// What it may do: scopes with spaces between.
     pub scopes: String,
-    /// When it was last used, on the machine's clock, to a minute or so.
+    /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
     /// Since when it is useless.
     pub revoked_at: Option<Timestamp>,

@@ -69,7 +69,7 @@ struct PaymentQuery {
 ///
 /// A client sees what was paid for its containers; an agency or partner what its clients paid while it managed them.
 #[utoipa::path(
-    tag = "Commissions",
+    tag = "Payments",
     operation_id = "listPayments",
     params(PaymentQuery),
     responses((status = 200, description = "A page of payments", body = PaymentList)),
@@ -89,7 +89,7 @@ async fn list_payments(who: Account<CommissionsRead>, app: App, query: Filter<Pa
 ///
 /// As the billing system reported it, with what was refunded since.
 #[utoipa::path(
-    tag = "Commissions",
+    tag = "Payments",
     operation_id = "getPayment",
     params(("paymentId" = PaymentId, Path, description = "Id of the payment")),
     responses((status = 200, description = "The payment", body = Payment)),

@@ -32,13 +32,7 @@ pub struct UpdateContainer {
     /// Its name, 1 to 100 characters after trimming.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "crate::accounts::models::validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Shop, server side"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Shop, server side")]
     pub name: Option<String>,
 }
 

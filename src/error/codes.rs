@@ -71,7 +71,7 @@ codes! {
     ReferralCodeTaken, "referralCodeTaken", 409, "The code is or was a referral link's", "Choose another code: codes are unique over all accounts and never used again.";
     ReferralLinkLimitReached, "referralLinkLimitReached", 409, "The account has as many referral links as it may", "Change a link that is no longer needed: its name, source and target.";
     DefaultReferralLink, "defaultReferralLink", 409, "The default referral link cannot be disabled", "Leave it enabled; make another link for what shall end one day.";
-    LastOwner, "lastOwner", 409, "An account keeps an owner", "Make another member an owner first.";
+    LastOwner, "lastOwner", 409, "An account keeps an owner", "Make another member an owner first, one who has accepted the invitation.";
     MemberLimitReached, "memberLimitReached", 409, "The team is as large as it may be", "Remove a member who is no longer needed.";
     InvitationNotNeeded, "invitationNotNeeded", 409, "The client has a password", "Nothing to do: the client can sign in; if it forgot its password, it asks for a new one itself.";
     AccessAlreadyGranted, "accessAlreadyGranted", 409, "Access is granted already", "Nothing to do: the client has granted access.";

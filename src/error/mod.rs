@@ -47,6 +47,19 @@ pub struct Problem {
     pub retry_after_s: Option<u64>,
     /// For `Allow`, with 405.
     pub allow: Option<String>,
+    /// For `RateLimit-Policy` and `RateLimit`, with 429.
+    pub limit: Option<ReachedLimit>,
+}
+
+/// A limit that is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReachedLimit {
+    /// Its name, one for each limit.
+    pub policy: &'static str,
+    /// It lets so many through
+    pub requests: u32,
+    /// in so many seconds.
+    pub seconds: u32,
 }
 
 /// Broken rules that a problem tells at most: an answer does not grow with the request.
@@ -101,6 +114,7 @@ impl Problem {
             is_conflict: false,
             retry_after_s: None,
             allow: None,
+            limit: None,
         }
     }
 
@@ -128,6 +142,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The same refusal, telling which limit was reached.
+    #[must_use]
+    pub fn by_limit(mut self, limit: ReachedLimit) -> Self {
+        self.limit = Some(limit);
         self
     }
 

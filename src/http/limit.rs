@@ -1,4 +1,4 @@
-//! The limit on requests, told in every answer (IETF draft on `RateLimit` header fields).
+//! The limit on requests, told in every answer (IETF draft on `RateLimit` header fields), but where another one refused.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,6 +8,7 @@ use actix_web::{HttpMessage, web};
 
 use super::address::client_key;
 use crate::auth::principal::Authentication;
+use crate::error::{Problem, ReachedLimit};
 use crate::rate_limit::{Allowance, too_many};
 use crate::state::AppState;
 
@@ -27,11 +28,34 @@ pub async fn limit(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(allowance) = take(&request) else { return Ok(next.call(request).await?.map_into_boxed_body()) };
     let mut response = match allowance.retry_in_s {
-        Some(wait) => request.error_response(too_many(allowance.rate, wait)),
+        Some(wait) => request.error_response(too_many(allowance.policy, allowance.rate, wait)),
         None => next.call(request).await?.map_into_boxed_body(),
     };
-    tell(&allowance, response.headers_mut());
+    let told = refusing_limit(&response).filter(|_| allowance.retry_in_s.is_none()).unwrap_or_else(|| of(&allowance));
+    tell(&told, response.headers_mut());
     Ok(response)
+}
+
+/// What the headers tell.
+struct Told {
+    limit: ReachedLimit,
+    remaining: u32,
+    /// Until it is whole again, or until the refused one may come.
+    seconds: u64,
+}
+
+fn of(allowance: &Allowance) -> Told {
+    let Allowance { policy, rate, remaining, full_in_s, .. } = *allowance;
+    let limit = ReachedLimit { policy, requests: rate.requests.get(), seconds: rate.seconds.get() };
+    Told { limit, remaining, seconds: full_in_s }
+}
+
+/// The limit by which the operation itself refused: who was told of the caller's bucket, which is far from empty, would come
+/// again at once.
+fn refusing_limit(response: &ServiceResponse<BoxBody>) -> Option<Told> {
+    let extensions = response.response().extensions();
+    let problem = extensions.get::<Problem>()?;
+    Some(Told { limit: problem.limit?, remaining: 0, seconds: problem.retry_after_s? })
 }
 
 fn take(request: &ServiceRequest) -> Option<Allowance> {
@@ -47,9 +71,10 @@ fn key(app: &AppState, request: &ServiceRequest) -> String {
     client_key(app, request.request())
 }
 
-fn tell(allowance: &Allowance, headers: &mut HeaderMap) {
-    let policy = format!("\"default\";q={};w={}", allowance.rate.requests, allowance.rate.seconds);
-    let left = format!("\"default\";r={};t={}", allowance.remaining, allowance.full_in_s);
+fn tell(told: &Told, headers: &mut HeaderMap) {
+    let ReachedLimit { policy, requests, seconds } = told.limit;
+    let left = format!("\"{policy}\";r={};t={}", told.remaining, told.seconds);
+    let policy = format!("\"{policy}\";q={requests};w={seconds}");
     for (name, value) in [(POLICY_HEADER, policy), (LIMIT_HEADER, left)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);

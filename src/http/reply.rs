@@ -37,6 +37,14 @@ impl Reply {
         Ok(Self { status: 201, location: Some(location), body: Some(json(body)?) })
     }
 
+    /// 201 with the whole new resource, which is at no path for the caller.
+    ///
+    /// # Errors
+    /// A body that cannot be serialised.
+    pub fn created_elsewhere(body: &impl Serialize) -> Result<Self> {
+        Ok(Self { status: 201, location: None, body: Some(json(body)?) })
+    }
+
     /// 202: something is under way.
     ///
     /// # Errors

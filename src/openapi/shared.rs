@@ -50,14 +50,16 @@ const HEADERS: &[(&str, &str, Type, &str, &str)] = &[
         "RateLimitPolicy",
         "RateLimit-Policy",
         Type::String,
-        "The limit: so many requests (`q`) in so many seconds (`w`).",
+        "The limit of the credential, `default`: so many requests (`q`) in so many seconds (`w`). With 429, the limit that \
+         refused, by its own name.",
         "\"default\";q=6000;w=60",
     ),
     (
         "RateLimit",
         "RateLimit",
         Type::String,
-        "What is left (`r`), and the seconds until it is whole again (`t`).",
+        "What is left of that limit (`r`), and the seconds until it is whole again (`t`); where another limit than `default` \
+         refused, until the next try may come.",
         "\"default\";r=5999;t=1",
     ),
     (

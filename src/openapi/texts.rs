@@ -8,8 +8,8 @@ use super::readable::{operations, references};
 /// Every text.
 const TEXT: &str = r"^[^\x00]*$";
 
-/// A name: one line with something to see in it.
-const NAME: &str = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$";
+/// A name: one line with something to see in it, without controls and marks that turn the order of letters.
+const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$";
 
 /// A text with something to see in it: in the code `\S`.
 const VISIBLE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";

@@ -53,7 +53,7 @@ pub struct SwiftDetails {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
         example = "Archer Analytics GmbH"
     )]
     pub holder: String,
@@ -73,7 +73,7 @@ pub struct SwiftDetails {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
         example = "Deutsche Bank"
     )]
     pub bank_name: String,
@@ -94,7 +94,7 @@ pub struct AchDetails {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
         example = "Archer Analytics LLC"
     )]
     pub holder: String,
@@ -122,7 +122,7 @@ pub struct SepaDetails {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
         example = "Archer Analytics GmbH"
     )]
     pub holder: String,
@@ -159,7 +159,7 @@ pub struct WiseDetails {
     #[schema(
         min_length = 1,
         max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f=+@-][^\x00-\x1f\x7f]*$",
+        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
         example = "Archer Analytics GmbH"
     )]
     pub holder: String,

@@ -79,7 +79,7 @@ async fn set(
     }
     let details = service::checked(currency, &body.input)?;
     // Who stole a session must not try passwords faster than at the sign-in.
-    app.limits.sign_in_by_email.check(user_id.to_string())?;
+    app.limits.present_password.check(user_id.to_string())?;
     if !passwords::verify(body.input.password.clone(), candidate.password_hash.clone()).await? {
         return Err(sessions::wrong_current_password("/password"));
     }

@@ -161,7 +161,7 @@ pub struct PayoutMethodReference {
     #[serde(rename = "type")]
     pub method_type: MethodType,
     /// What may be shown of it.
-    #[schema(example = "DE89 •••• 3000")]
+    #[schema(example = "DE•• •••• 3000")]
     pub label: String,
 }
 

@@ -121,22 +121,12 @@ pub struct CreateReferralLink {
     /// What you call it.
     #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Newsletter"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "Newsletter")]
     pub name: String,
     /// Added to the target as `rs`.
     #[serde(default, deserialize_with = "trimmed")]
     #[validate(custom(function = "validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "newsletter"
-    )]
+    #[schema(min_length = 1, max_length = 100, example = "newsletter")]
     pub source: Option<String>,
     /// Where it leads: an https URL on one of the program's `allowedReferralHosts` or below it, without a user. Without it,
     /// the program's default target.
@@ -155,18 +145,12 @@ pub struct UpdateReferralLink {
     /// What you call it.
     #[serde(default, deserialize_with = "trimmed_present")]
     #[validate(custom(function = "validate_name"))]
-    #[schema(
-        nullable = false,
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$",
-        example = "Newsletter"
-    )]
+    #[schema(nullable = false, min_length = 1, max_length = 100, example = "Newsletter")]
     pub name: Option<String>,
     /// Added to the target as `rs`; null adds nothing.
     #[serde(default, deserialize_with = "trimmed")]
     #[validate(custom(function = "validate_source"))]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, pattern = r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$", example = "newsletter")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, example = "newsletter")]
     pub source: Patch<String>,
     /// Where it leads, as at its creation; null is the program's default target.
     #[serde(default)]

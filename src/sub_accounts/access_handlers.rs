@@ -79,7 +79,8 @@ pub(super) async fn attach_sub_account(
 
 /// Invite a sub-account.
 ///
-/// Mails the client a link to set its password, good once, within 7 days. A later one replaces it.
+/// Mails the client a link to set its password, good once, within 7 days. A later one replaces it. At most 10 an hour go to
+/// one client.
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "inviteSubAccount",
@@ -97,9 +98,9 @@ pub(super) async fn invite_sub_account(
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
-    app.limits.password_reset_by_email.check(format!("invitation {manager_id} {}", *id))?;
+    let permit = app.limits.client_invitations.permit((manager_id, *id));
     app.execute(who.principal(), command, move |conn, context, _| {
-        service::invite(conn, context, manager_id, *id)?;
+        permit.spend_for(service::invite(conn, context, manager_id, *id))?;
         Ok(Reply::accepted_silently())
     })
     .await

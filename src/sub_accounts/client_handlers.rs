@@ -215,7 +215,9 @@ async fn revoke_access(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
     tag = "Account",
     operation_id = "createAgency",
     request_body = CreateAgency,
-    responses((status = 201, description = "The new agency account", body = Account)),
+    responses((status = 201, description = "The new agency account", body = Account,
+        headers(("Location" = String, description = "`/v3/manager`, where the agency manages this account now; absent where \
+            another manager does, for then the agency is at no path for this account.")))),
     extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
@@ -224,8 +226,13 @@ async fn create_agency(who: Standard<Owner>, app: App, command: Command<CreateAg
     let client_id = who.account_id()?;
     let permit = app.limits.clients.permit(client_id);
     app.execute(who.principal(), command, move |conn, context, input| {
-        let agency = permit.spend_for(service::convert(conn, context, client_id, &input.email))?;
-        Reply::created("/v3/account".to_owned(), &Account::from(agency))
+        let converted = permit.spend_for(service::convert(conn, context, client_id, &input.email))?;
+        let agency = Account::from(converted.agency);
+        if converted.is_manager {
+            Reply::created("/v3/manager".to_owned(), &agency)
+        } else {
+            Reply::created_elsewhere(&agency)
+        }
     })
     .await
 }

@@ -62,11 +62,20 @@ pub fn invite(conn: &mut Conn, context: &Context, manager_id: AccountId, client_
     Ok(())
 }
 
+/// What a client's agency has become.
+#[derive(Debug)]
+pub struct Converted {
+    /// The agency.
+    pub agency: AccountRow,
+    /// Whether it manages the client, which had no other manager.
+    pub is_manager: bool,
+}
+
 /// Makes an agency for a client, which becomes its sub-account unless it has a manager.
 ///
 /// # Errors
 /// 409 `emailTaken`.
-pub fn convert(conn: &mut Conn, context: &Context, client_id: AccountId, email: &str) -> Result<AccountRow> {
+pub fn convert(conn: &mut Conn, context: &Context, client_id: AccountId, email: &str) -> Result<Converted> {
     let client = crate::accounts::service::lock_one(conn, client_id)?;
     let new = NewAccount {
         kind: AccountKind::Agency,
@@ -79,10 +88,11 @@ pub fn convert(conn: &mut Conn, context: &Context, client_id: AccountId, email: 
     let agency = crate::accounts::service::create(conn, context, new)?;
     links::write_to(conn, context, agency.id, &Letter::AgencyInvitation { client: client.signature() })?;
     audit::record(conn, context, Some(client_id), "account.agencyCreated", agency.id, None)?;
-    if client.manager_id.is_none() {
+    let is_manager = client.manager_id.is_none();
+    if is_manager {
         links::link(conn, context, client_id, agency.id, Origin::Converted, Access::Granted)?;
     }
-    Ok(agency)
+    Ok(Converted { agency, is_manager })
 }
 
 /// Changes the note, and who pays.

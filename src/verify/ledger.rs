@@ -1,6 +1,7 @@
-//! The ledger of an account: postings sum to zero, balances follow from entries.
+//! The ledger of an account: postings sum to zero and go where their kind says, balances follow from entries.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use diesel::prelude::*;
 
@@ -10,15 +11,21 @@ use crate::db::Conn;
 use crate::db::schema::{ledger_balances, ledger_entries};
 use crate::error::Result;
 use crate::id::{AccountId, EntryId, PostingId};
-use crate::ledger::{Balances, EntryRow, LedgerAccount};
+use crate::ledger::{Balances, EntryKind, EntryRow, LedgerAccount};
 use crate::money::Currency;
 
 /// Entries that are in memory at once.
 const ENTRIES_PER_PAGE: i64 = 5_000;
 
+/// A posting of which not all entries were seen, or not all add up.
+struct OpenPosting {
+    first: EntryRow,
+    sum: i64,
+}
+
 pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differences) -> Result<()> {
     let mut computed: HashMap<Currency, Balances> = HashMap::new();
-    let mut open_postings: HashMap<PostingId, i64> = HashMap::new();
+    let mut open_postings: HashMap<PostingId, OpenPosting> = HashMap::new();
     let mut months = Months::of(account_id);
     let mut last: Option<EntryId> = None;
     loop {
@@ -36,14 +43,22 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
                 &entry.balance_minor,
                 balance,
             );
-            let sum = open_postings.entry(entry.posting_id).or_default();
-            *sum += entry.amount_minor;
-            if *sum == 0 {
-                open_postings.remove(&entry.posting_id);
+            check_payout(entry, differences);
+            match open_postings.entry(entry.posting_id) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(OpenPosting { first: entry.clone(), sum: entry.amount_minor });
+                }
+                Entry::Occupied(mut occupied) => {
+                    check_sides(&occupied.get().first, entry, differences);
+                    occupied.get_mut().sum += entry.amount_minor;
+                    if occupied.get().sum == 0 {
+                        occupied.remove();
+                    }
+                }
             }
         }
     }
-    for (posting_id, sum) in open_postings {
+    for (posting_id, OpenPosting { sum, .. }) in open_postings {
         differences.note(|| format!("{account_id}: the entries of {posting_id} sum to {sum}, not to zero"));
     }
     let stored: Vec<Balances> = ledger_balances::table.filter(ledger_balances::account_id.eq(account_id)).load(conn)?;
@@ -61,6 +76,40 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
         differences.note(|| format!("{account_id}: entries in {currency}, but no balance row"));
     }
     months.check(conn, differences)
+}
+
+/// The two sides of a posting are about the same, and of the ledger accounts between which its kind moves money.
+fn check_sides(first: &EntryRow, second: &EntryRow, differences: &mut Differences) {
+    let about = |entry: &EntryRow| (entry.kind, entry.currency, entry.commission_id, entry.payout_id);
+    differences.compare(|| format!("{}: what it is about", second.id), &about(second), &about(first));
+    let sides = (first.ledger_account, second.ledger_account);
+    if !ways(first.kind).iter().any(|(from, to)| sides == (*from, *to) || sides == (*to, *from)) {
+        let (kind, (from, to)) = (first.kind, sides);
+        differences.note(|| format!("{}: {kind} does not move money between {from} and {to}", first.posting_id));
+    }
+}
+
+/// From where to where money moves; a negative amount moves the other way.
+const fn ways(kind: EntryKind) -> &'static [(LedgerAccount, LedgerAccount)] {
+    use LedgerAccount::{InPayout, InReview, Paid, Program, Ready};
+    match kind {
+        EntryKind::CommissionEarned => &[(Program, InReview)],
+        EntryKind::CommissionReady => &[(InReview, Ready)],
+        EntryKind::CommissionReversed => &[(InReview, Program), (Ready, Program)],
+        EntryKind::RefundAdjustment | EntryKind::OperatorAdjustment => &[(Program, Ready)],
+        EntryKind::PayoutRequested => &[(Ready, InPayout)],
+        EntryKind::PayoutReleased => &[(InPayout, Ready)],
+        EntryKind::PayoutPaid => &[(InPayout, Paid)],
+    }
+}
+
+/// What a payout moved names it. Of the rest only the operator's adjustments may, for money that came back.
+fn check_payout(entry: &EntryRow, differences: &mut Differences) {
+    let is_of_payout =
+        matches!(entry.kind, EntryKind::PayoutRequested | EntryKind::PayoutReleased | EntryKind::PayoutPaid);
+    if entry.kind != EntryKind::OperatorAdjustment && entry.payout_id.is_some() != is_of_payout {
+        differences.note(|| format!("{}: {} with the payout {:?}", entry.id, entry.kind, entry.payout_id));
+    }
 }
 
 fn next_entries(conn: &mut Conn, account_id: AccountId, after: Option<EntryId>) -> Result<Vec<EntryRow>> {

@@ -1,16 +1,23 @@
-//! The payouts of an account: amounts are the sums of their lines, rows are where the status says, numbers have no gaps.
+//! The payouts of an account: amounts are the sums of their lines, rows and times are as the status says, numbers have no gaps,
+//! and what the bank sent back was booked once.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::prelude::*;
 
 use super::Differences;
-use crate::commissions::{CommissionStatus, LineId};
+use crate::commissions::{CommissionStatus, LineId, LineKind};
 use crate::db::Conn;
-use crate::db::schema::{commissions, payout_batches, payout_lines, payout_numbers, payouts};
+use crate::db::schema::{commissions, ledger_entries, payout_batches, payout_lines, payout_numbers, payouts};
 use crate::error::Result;
 use crate::id::{AccountId, PayoutBatchId, PayoutId};
+use crate::ledger::LedgerAccount;
+use crate::money::{Currency, Money};
+use crate::payouts::adjustments::AdjustmentReason;
 use crate::payouts::{PayoutRow, PayoutStatus};
+
+/// Lines without a payout that are named of an account.
+const MAX_STRAYS: i64 = 100;
 
 /// Rows with their status and what is left of them.
 type Rows = BTreeMap<LineId, (CommissionStatus, i64)>;
@@ -24,6 +31,28 @@ const fn place(status: PayoutStatus) -> Option<CommissionStatus> {
     }
 }
 
+/// What is set in each status: when it was approved, started, paid and closed, the transfer's reference, and the reason; none
+/// where it may be or not.
+const fn marks(status: PayoutStatus) -> [Option<bool>; 6] {
+    const YES: Option<bool> = Some(true);
+    const NO: Option<bool> = Some(false);
+    match status {
+        PayoutStatus::Requested => [NO, NO, NO, NO, NO, NO],
+        PayoutStatus::Approved => [YES, NO, NO, NO, NO, NO],
+        PayoutStatus::Processing => [YES, YES, NO, NO, NO, NO],
+        PayoutStatus::Paid => [YES, YES, YES, YES, YES, NO],
+        PayoutStatus::Canceled => [NO, NO, NO, YES, NO, NO],
+        PayoutStatus::Rejected => [None, NO, NO, YES, NO, YES],
+        PayoutStatus::Failed => [YES, YES, NO, YES, NO, YES],
+    }
+}
+
+/// Adjustments that book a return, with their amounts, by the payout that their posting names.
+type Returns = HashMap<Option<PayoutId>, Vec<(LineId, Money)>>;
+
+/// A line of a payout: its row, the amount, and the row's currency; none where there is no such row.
+type Line = (LineId, i64, Option<Currency>);
+
 pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differences) -> Result<()> {
     let rows: Vec<PayoutRow> = payouts::table
         .filter(payouts::account_id.eq(account_id))
@@ -31,20 +60,22 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
         .select(PayoutRow::as_select())
         .load(conn)?;
     check_numbers(conn, account_id, &rows, differences)?;
+    check_returns(conn, account_id, &rows, differences)?;
+    check_stray_lines(conn, account_id, differences)?;
     let mut claimed = claimed_rows(conn, account_id)?;
     for row in rows {
-        let lines: Vec<(LineId, i64)> = payout_lines::table
-            .filter(payout_lines::account_id.eq(account_id))
-            .filter(payout_lines::payout_id.eq(row.id))
-            .select((payout_lines::line_id, payout_lines::amount_minor))
-            .load(conn)?;
-        let sum: i64 = lines.iter().map(|(_, amount_minor)| amount_minor).sum();
+        check_marks(&row, differences);
+        let lines = lines_of(conn, &row)?;
+        for (id, _, currency) in &lines {
+            differences.compare(|| format!("{}: currency of its line {id}", row.id), currency, &Some(row.currency));
+        }
+        let sum: i64 = lines.iter().map(|(_, amount_minor, _)| amount_minor).sum();
         let count = i64::try_from(lines.len()).unwrap_or(i64::MAX);
         differences.compare(|| format!("{}: amount", row.id), &row.amount_minor, &sum);
         differences.compare(|| format!("{}: number of lines", row.id), &row.line_count, &count);
         let held = claimed.remove(&row.id).unwrap_or_default();
         let expected: Rows = match place(row.status) {
-            Some(status) => lines.iter().map(|(id, amount_minor)| (*id, (status, *amount_minor))).collect(),
+            Some(status) => lines.iter().map(|(id, amount_minor, _)| (*id, (status, *amount_minor))).collect(),
             None => BTreeMap::new(),
         };
         if held != expected {
@@ -72,6 +103,101 @@ pub fn check_batches(conn: &mut Conn, differences: &mut Differences) -> Result<(
         differences.compare(|| format!("{id}: amount"), &amount_minor, &amounts.iter().sum());
         let count = i64::try_from(amounts.len()).unwrap_or(i64::MAX);
         differences.compare(|| format!("{id}: number of payouts"), &payout_count, &count);
+    }
+    Ok(())
+}
+
+fn lines_of(conn: &mut Conn, payout: &PayoutRow) -> Result<Vec<Line>> {
+    let its_row = commissions::account_id.eq(payout_lines::account_id).and(commissions::id.eq(payout_lines::line_id));
+    Ok(payout_lines::table
+        .left_join(commissions::table.on(its_row))
+        .filter(payout_lines::account_id.eq(payout.account_id))
+        .filter(payout_lines::payout_id.eq(payout.id))
+        .select((payout_lines::line_id, payout_lines::amount_minor, commissions::currency.nullable()))
+        .load(conn)?)
+}
+
+/// What a payout went through, by its status.
+fn check_marks(row: &PayoutRow, differences: &mut Differences) {
+    let set = [
+        ("approvedAt", row.approved_at.is_some()),
+        ("startedAt", row.started_at.is_some()),
+        ("paidAt", row.paid_at.is_some()),
+        ("closedAt", row.closed_at.is_some()),
+        ("reference", row.reference.is_some()),
+        ("reason", row.reason.is_some()),
+    ];
+    for ((name, is_set), expected) in set.into_iter().zip(marks(row.status)) {
+        let expected = expected.unwrap_or(is_set);
+        differences.compare(|| format!("{}: whether it has {name} as {}", row.id, row.status), &is_set, &expected);
+    }
+    if row.batch_id.is_some() && row.started_at.is_none() {
+        differences.note(|| format!("{}: in a batch, and never started", row.id));
+    }
+}
+
+/// A returned payout names the adjustment that gave its money back, and that one's posting names the payout.
+fn check_returns(
+    conn: &mut Conn,
+    account_id: AccountId,
+    rows: &[PayoutRow],
+    differences: &mut Differences,
+) -> Result<()> {
+    let mut booked = returns(conn, account_id)?;
+    for row in rows {
+        let found = booked.remove(&Some(row.id)).unwrap_or_default();
+        let stored: Vec<LineId> = row.returned_by.map(LineId::Adjustment).into_iter().collect();
+        let ids: Vec<LineId> = found.iter().map(|(id, _)| *id).collect();
+        differences.compare(|| format!("{}: adjustments by which it came back", row.id), &stored, &ids);
+        for (id, amount) in found {
+            differences.compare(|| format!("{id}: amount of a returned payout"), &amount, &row.money());
+        }
+        if row.returned_by.is_some() && row.status != PayoutStatus::Paid {
+            differences.note(|| format!("{}: came back, and is {}", row.id, row.status));
+        }
+    }
+    for (id, _) in booked.into_values().flatten() {
+        differences.note(|| format!("{id}: the return of no payout"));
+    }
+    Ok(())
+}
+
+fn returns(conn: &mut Conn, account_id: AccountId) -> Result<Returns> {
+    let its_posting = ledger_entries::account_id
+        .eq(commissions::account_id)
+        .and(ledger_entries::commission_id.eq(commissions::id.nullable()))
+        .and(ledger_entries::ledger_account.eq(LedgerAccount::Program));
+    let rows: Vec<(LineId, i64, Currency, Option<PayoutId>)> = commissions::table
+        .left_join(ledger_entries::table.on(its_posting))
+        .filter(commissions::account_id.eq(account_id))
+        .filter(commissions::kind.eq(LineKind::Adjustment))
+        .filter(commissions::reason.eq(AdjustmentReason::PayoutReturned.as_str()))
+        .select((
+            commissions::id,
+            commissions::amount_minor,
+            commissions::currency,
+            ledger_entries::payout_id.nullable(),
+        ))
+        .load(conn)?;
+    let mut found = Returns::new();
+    for (id, amount_minor, currency, payout_id) in rows {
+        found.entry(payout_id).or_default().push((id, Money::new(amount_minor, currency)));
+    }
+    Ok(found)
+}
+
+/// Lines of payouts that do not exist.
+fn check_stray_lines(conn: &mut Conn, account_id: AccountId, differences: &mut Differences) -> Result<()> {
+    let its_payout = payouts::account_id.eq(payout_lines::account_id).and(payouts::id.eq(payout_lines::payout_id));
+    let strays: Vec<(PayoutId, LineId)> = payout_lines::table
+        .left_join(payouts::table.on(its_payout))
+        .filter(payout_lines::account_id.eq(account_id))
+        .filter(payouts::id.nullable().is_null())
+        .select((payout_lines::payout_id, payout_lines::line_id))
+        .limit(MAX_STRAYS)
+        .load(conn)?;
+    for (payout_id, line_id) in strays {
+        differences.note(|| format!("{account_id}: the line {line_id} of {payout_id}, which is no payout"));
     }
     Ok(())
 }

@@ -16,7 +16,9 @@ both_engines!(
 async fn a_client_becomes_an_agencys_first_sub_account(app: &TestApp) {
     let client = app.standard().await;
     client.login.patch("/v3/account", &json!({"companyName": "Doe Shops"})).await.expect(200);
-    let agency = client.login.post("/v3/account/agency", &json!({"email": "owner@example.com"})).await.expect(201);
+    let answer = client.login.post("/v3/account/agency", &json!({"email": "owner@example.com"})).await;
+    assert_eq!(answer.header("location"), "/v3/manager");
+    let agency = answer.expect(201);
     assert_eq!((&agency["kind"], &agency["email"]), (&json!("agency"), &json!("owner@example.com")));
     assert_eq!((&agency["companyName"], &agency["managerId"]), (&json!("Doe Shops"), &Value::Null));
     let manager = client.login.get("/v3/manager").await.expect(200);
@@ -38,7 +40,10 @@ async fn a_client_becomes_an_agencys_first_sub_account(app: &TestApp) {
 async fn a_client_with_a_manager_keeps_it(app: &TestApp) {
     let (agency, client) = (app.agency().await, app.standard().await);
     app.link(&client.id, &agency.id).await;
-    let own = client.login.post("/v3/account/agency", &json!({"email": "owner@example.com"})).await.expect(201);
+    let answer = client.login.post("/v3/account/agency", &json!({"email": "owner@example.com"})).await;
+    // The client has no way to look at an agency that does not manage it.
+    assert_eq!(answer.header("location"), "");
+    let own = answer.expect(201);
     assert_ne!(own["id"], agency.id.as_str());
     assert_eq!(client.login.get("/v3/manager").await.expect(200)["id"], agency.id.as_str());
 }

@@ -64,3 +64,4 @@ mod statements;
 mod sub_account_lists;
 mod sub_accounts;
 mod usage;
+mod verify;

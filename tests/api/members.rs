@@ -13,6 +13,7 @@ both_engines!(
     a_role_takes_effect_at_once,
     a_team_has_a_limit,
     an_account_always_keeps_an_owner,
+    an_owner_who_has_not_accepted_the_invitation_is_none_yet,
     an_email_address_is_one_users,
     another_accounts_member_is_not_found,
     every_broken_rule_is_named,
@@ -99,6 +100,9 @@ async fn every_broken_rule_is_named(app: &TestApp) {
     let bad = json!({"email": "nobody", "firstName": " ", "lastName": "a\nb", "role": "owner"});
     let problem = agency.login.post("/v3/members", &bad).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/email", "/firstName", "/lastName"]);
+    let hidden = json!({"email": "a@example.com", "firstName": "A\u{85}B", "lastName": "A\u{2066}B", "role": "owner"});
+    let problem = agency.login.post("/v3/members", &hidden).await.problem("validationFailed");
+    assert_eq!(places(&problem), ["/firstName", "/lastName"]);
     let unknown = json!({"email": "a@example.com", "firstName": "A", "lastName": "B", "role": "boss"});
     let problem = agency.login.post("/v3/members", &unknown).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/role"]);
@@ -164,6 +168,24 @@ async fn an_account_always_keeps_an_owner(app: &TestApp) {
     agency.login.post("/v3/members", &person("max@example.com", "member")).await.expect(201);
     agency.login.delete(&path).await.problem("lastOwner");
     agency.login.patch(&path, &json!({"firstName": "Roberta"})).await.expect(200);
+}
+
+async fn an_owner_who_has_not_accepted_the_invitation_is_none_yet(app: &TestApp) {
+    let agency = app.agency().await;
+    let own = agency.login.list("/v3/members").await[0]["id"].as_str().expect("an id").to_owned();
+    let own = format!("/v3/members/{own}");
+    let mut invited = Vec::new();
+    for email in ["max@example.com", "eve@example.com"] {
+        let member = agency.login.post("/v3/members", &person(email, "owner")).await.expect(201);
+        invited.push(format!("/v3/members/{}", member["id"].as_str().expect("an id")));
+    }
+    agency.login.delete(&own).await.problem("lastOwner");
+    agency.login.patch(&own, &json!({"role": "member"})).await.problem("lastOwner");
+    agency.login.patch(&invited[0], &json!({"role": "member"})).await.expect(200);
+    agency.login.delete(&invited[1]).await.expect(204);
+    let (_, other) = join(app, &agency, "kim@example.com", "owner").await;
+    other.delete(&own).await.expect(204);
+    other.get("/v3/members").await.expect(200);
 }
 
 async fn of_two_owners_who_remove_each_other_one_stays(app: &TestApp) {

@@ -143,7 +143,7 @@ async fn a_removed_method_is_gone(app: &TestApp) {
 async fn every_broken_rule_is_named(app: &TestApp) {
     let partner = app.agency().await;
     let long = "a".repeat(101);
-    let refused: [(&str, Value, &[&str]); 12] = [
+    let refused: [(&str, Value, &[&str]); 13] = [
         (
             "EUR",
             method("sepa", json!({"holder": " ", "iban": "DE88370400440532013000"})),
@@ -190,6 +190,14 @@ async fn every_broken_rule_is_named(app: &TestApp) {
             method(
                 "swift",
                 json!({"holder": "+1", "bic": "DEUTDEFF", "accountNumber": "12345", "bankName": " @A", "country": "DE"}),
+            ),
+            &["/details/bankName", "/details/holder"],
+        ),
+        (
+            "EUR",
+            method(
+                "swift",
+                json!({"holder": "A\u{202e}B", "bic": "DEUTDEFF", "accountNumber": "12345", "bankName": "A\u{2028}B", "country": "DE"}),
             ),
             &["/details/bankName", "/details/holder"],
         ),

@@ -3,10 +3,12 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{TestApp, both_engines};
+use crate::support::{Answer, Client, PASSWORD, TestApp, both_engines};
 
 both_engines!(
     a_credential_has_a_bucket_of_its_own,
+    a_repeated_change_of_the_password_gets_the_first_answer_above_the_limit,
+    a_repeated_invitation_gets_the_first_answer_above_the_limit,
     behind_a_trusted_proxy_each_visitor_has_a_bucket_of_its_own,
     health_is_never_refused,
     sign_in_is_limited_per_email_address,
@@ -21,6 +23,14 @@ async fn limited(app: &TestApp, limit: &str) -> TestApp {
         settings.secrets = app.settings.secrets.clone();
     })
     .await
+}
+
+/// The limit that refused is the one that is told, with the time from which it lets the next one through.
+fn assert_limit_is_told(answer: &Answer, name: &str, rate: &str) {
+    let wait = answer.header("retry-after");
+    assert!(!wait.is_empty(), "{:?}", answer.headers);
+    assert_eq!(answer.header("ratelimit-policy"), format!(r#""{name}";{rate}"#));
+    assert_eq!(answer.header("ratelimit"), format!(r#""{name}";r=0;t={wait}"#));
 }
 
 async fn a_credential_has_a_bucket_of_its_own(app: &TestApp) {
@@ -95,7 +105,7 @@ async fn sign_in_is_limited_per_email_address(app: &TestApp) {
     }
     let (attempt, answer) = refused.expect("a limit within 30 attempts");
     assert!(attempt >= 5, "{attempt}");
-    assert!(!answer.header("retry-after").is_empty());
+    assert_limit_is_told(&answer, "signInEmail", "q=10;w=300");
     answer.problem("rateLimited");
     let credentials = json!({"email": "other@example.com", "password": "not the password"});
     server.visitor().post("/v3/sessions", &credentials).await.problem("invalidCredentials");
@@ -114,9 +124,64 @@ async fn sub_accounts_are_limited_to_twenty_an_hour(app: &TestApp) {
     login.post("/v3/sub-accounts", &person(0)).await.problem("emailTaken");
     for number in [0, 20] {
         let answer = login.post("/v3/sub-accounts", &person(number)).await;
-        assert!(!answer.header("retry-after").is_empty());
+        assert_limit_is_told(&answer, "subAccounts", "q=20;w=3600");
         answer.problem("rateLimited");
     }
+    server.stop().await;
+}
+
+async fn a_repeated_invitation_gets_the_first_answer_above_the_limit(app: &TestApp) {
+    let agency = app.agency().await;
+    let (client, other) = (app.client_of(&agency).await, app.client_of(&agency).await);
+    let server = limited(app, "6000/60").await;
+    let login = server.caller(agency.login.credential());
+    let invite = async |client: &str, key: &str| {
+        let path = format!("/v3/sub-accounts/{client}/invitations");
+        login.request(Method::POST, &path).header("idempotency-key", key).send().await
+    };
+    for number in 0..10 {
+        invite(&client, &format!("key {number}")).await.expect(202);
+    }
+    let answer = invite(&client, "key 10").await;
+    assert_limit_is_told(&answer, "clientInvitations", "q=10;w=3600");
+    answer.problem("rateLimited");
+    let again = invite(&client, "key 9").await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (202, "true"));
+    invite(&other, "key 11").await.expect(202);
+    server.stop().await;
+}
+
+async fn a_repeated_change_of_the_password_gets_the_first_answer_above_the_limit(app: &TestApp) {
+    const NEW_PASSWORD: &str = "Oboe.marsh-4811";
+    let agency = app.agency().await;
+    let server = limited(app, "6000/60").await;
+    let change = async |login: &Client, key: &str, present: &str| {
+        let body = json!({"currentPassword": present, "password": NEW_PASSWORD});
+        login.request(Method::POST, "/v3/account/password").header("idempotency-key", key).json(&body).send().await
+    };
+    change(&server.caller(agency.login.credential()), "one", PASSWORD).await.expect(204);
+    let login = server.sign_in(&agency.email, NEW_PASSWORD).await;
+    let mut refused = None;
+    for attempt in 0..30 {
+        let answer = change(&login, &format!("try {attempt}"), "not the password").await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+        answer.problem("validationFailed");
+    }
+    let refused = refused.expect("a limit within 30 attempts");
+    assert_limit_is_told(&refused, "presentPassword", "q=10;w=300");
+    refused.problem("rateLimited");
+    let again = change(&login, "one", PASSWORD).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (204, "true"));
+    // To try what was sent with a key tells as much as to try a password.
+    let mut statuses = Vec::new();
+    for _ in 0..10 {
+        statuses.push(change(&login, "one", "not the password").await.status);
+    }
+    assert_eq!((statuses.first(), statuses.last()), (Some(&422), Some(&429)), "{statuses:?}");
+    login.get("/v3/account").await.expect(200);
     server.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! Sessions: signing in, refreshing, signing out, and all that ends them.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Client, PASSWORD, TestApp, both_engines, places};
@@ -7,11 +8,14 @@ use crate::support::{Client, PASSWORD, TestApp, both_engines, places};
 both_engines!(
     a_new_password_ends_all_sessions,
     a_refresh_token_is_good_once_and_a_reused_one_ends_the_session,
+    a_reused_refresh_token_ends_the_session_of_a_blocked_account_too,
     a_refresh_token_used_by_two_at_once_wins_at_most_once,
     a_session_is_opened_with_email_and_password,
     a_signed_out_session_is_over,
     an_access_token_cannot_refresh_and_a_refresh_token_cannot_read,
     an_unknown_email_and_a_wrong_password_answer_the_same,
+    tokens_are_answered_without_an_idempotency_key_alone,
+    the_new_password_is_none_that_is_guessed_from_its_user,
 );
 
 async fn open(app: &TestApp, email: &str) -> Value {
@@ -63,6 +67,26 @@ async fn a_refresh_token_is_good_once_and_a_reused_one_ends_the_session(app: &Te
     agency.login.get("/v3/account").await.expect(200);
 }
 
+async fn a_reused_refresh_token_ends_the_session_of_a_blocked_account_too(app: &TestApp) {
+    let agency = app.agency().await;
+    let (first, other) = (open(app, &agency.email).await, open(app, &agency.email).await);
+    let second = app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.expect(200);
+    let path = format!("/v3/operator/accounts/{}", agency.id);
+    app.operator().await.post(&format!("{path}/block"), &json!({"reason": "a test"})).await.expect(200);
+    // The present tokens are refused for the block alone, and stay as they are.
+    for session in [&second, &other] {
+        app.visitor().post("/v3/sessions/refresh", &refresh_body(session)).await.problem("accountBlocked");
+    }
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&first)).await.problem("invalidCredentials");
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&second)).await.problem("invalidCredentials");
+    app.operator().await.post_nothing(&format!("{path}/unblock")).await.expect(200);
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&second)).await.problem("invalidCredentials");
+    let session = app.visitor().post("/v3/sessions/refresh", &refresh_body(&other)).await.expect(200);
+    let log = with_token(app, &session).list("/v3/audit-log").await;
+    let reused = log.iter().filter(|row| row["action"] == "session.refreshTokenReused").count();
+    assert_eq!(reused, 1, "{log:#?}");
+}
+
 async fn a_refresh_token_used_by_two_at_once_wins_at_most_once(app: &TestApp) {
     let agency = app.agency().await;
     let session = open(app, &agency.email).await;
@@ -112,4 +136,33 @@ async fn a_new_password_ends_all_sessions(app: &TestApp) {
     let old = json!({"email": agency.email, "password": PASSWORD});
     app.visitor().post("/v3/sessions", &old).await.problem("invalidCredentials");
     app.sign_in(&agency.email, "Oboe.marsh-4811").await;
+}
+
+async fn the_new_password_is_none_that_is_guessed_from_its_user(app: &TestApp) {
+    let email = "wilhelmina.dorfman@example.com";
+    let person = json!({
+        "kind": "agency", "email": email, "password": PASSWORD, "firstName": "Bartholomew", "lastName": "Quillfeather",
+        "companyName": "Zephyrworks Glockenspiel",
+    });
+    app.visitor().post("/v3/accounts", &person).await.expect(201);
+    let login = app.sign_in(email, PASSWORD).await;
+    for guessed in [email, "wilhelmina.dorfman1", "BartholomewQuillfeather", "zephyrworks glockenspiel"] {
+        let change = json!({"currentPassword": PASSWORD, "password": guessed});
+        let problem = login.post("/v3/account/password", &change).await.problem("validationFailed");
+        assert_eq!(problem["errors"][0]["code"], "commonPassword", "{guessed}: {problem:#}");
+        assert_eq!(places(&problem), ["/password"]);
+    }
+    let change = json!({"currentPassword": PASSWORD, "password": "Oboe.marsh-4811"});
+    login.post("/v3/account/password", &change).await.expect(204);
+}
+
+async fn tokens_are_answered_without_an_idempotency_key_alone(app: &TestApp) {
+    let agency = app.agency().await;
+    let session = open(app, &agency.email).await;
+    let credentials = json!({"email": agency.email, "password": PASSWORD});
+    for (path, body) in [("/v3/sessions", &credentials), ("/v3/sessions/refresh", &refresh_body(&session))] {
+        let request = app.visitor().request(Method::POST, path).header("idempotency-key", "one").json(body);
+        request.send().await.problem("idempotencyKeyNotAllowed");
+    }
+    app.visitor().post("/v3/sessions/refresh", &refresh_body(&session)).await.expect(200);
 }
