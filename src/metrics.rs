@@ -53,7 +53,7 @@ impl WorkerMetrics {
             failures: IntCounterVec::new(Opts::new("stape_worker_failures_total", "Duties that failed."), &["duty"])?,
             ledger_differences: IntGauge::new(
                 "stape_ledger_differences",
-                "Balances that do not follow from their entries, found since the check last began anew.",
+                "Balances that do not follow from their entries: in the last look at all accounts or, if more, the present one.",
             )?,
             ledger_checked_at: IntGauge::new(
                 "stape_ledger_check_timestamp_seconds",
@@ -77,7 +77,7 @@ impl WorkerMetrics {
         }
     }
 
-    /// The check of the ledgers has found so many differences so far; whether every account was seen.
+    /// The check of the ledgers knows of so many differences; whether every account was seen.
     pub fn checked(&self, differences: usize, is_whole: bool) {
         self.ledger_differences.set(i64::try_from(differences).unwrap_or(i64::MAX));
         if is_whole {
