@@ -48,18 +48,6 @@ fn with(engine: Engine, test: impl AsyncFnOnce(Rc<Database>)) {
     actix_web::rt::System::new().block_on(test(Rc::new(database)));
 }
 
-/// Signs up and in, and gives the access token.
-async fn sign_up(server: &Process, kind: &str) -> String {
-    let person = json!({
-        "kind": kind, "email": "ann@example.com", "password": PASSWORD, "firstName": "Ann", "lastName": "Archer",
-    });
-    let visitor = Client::new(server.address.clone());
-    visitor.post("/v3/accounts", &person).await.expect(201);
-    let credentials = json!({"email": "ann@example.com", "password": PASSWORD});
-    let session = visitor.post("/v3/sessions", &credentials).await.expect(201);
-    session["accessToken"].as_str().expect("an access token").to_owned()
-}
-
 async fn an_operator_key_is_printed_alone(database: Rc<Database>) {
     let key = operator_key(&database);
     assert!(key.starts_with("stp_") && !key.contains(char::is_whitespace), "{key}");
@@ -113,7 +101,7 @@ async fn post_until_killed(client: &Client, batches: &[Value]) -> usize {
 async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Database>) {
     let key = operator_key(&database);
     let mut server = Process::start(on(&database, &["serve"]));
-    let login = sign_up(&server, "standard").await;
+    let login = server.sign_up("standard").await;
     let container = json!({"name": "shop", "product": "sgtmContainer"});
     let container = server.client(&login).post("/v3/containers", &container).await.expect(201);
     let container = container["id"].as_str().expect("an id");
@@ -145,7 +133,7 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Databas
 
 async fn a_killed_server_loses_no_click_that_it_answered(database: Rc<Database>) {
     let mut server = Process::start(on(&database, &["serve"]));
-    let login = sign_up(&server, "agency").await;
+    let login = server.sign_up("agency").await;
     let links = server.client(&login).list("/v3/referral-links").await;
     let path = format!("/r/{}", links[0]["code"].as_str().expect("a code"));
     let visitor = Client::new(server.address.clone());
@@ -322,7 +310,7 @@ fn with_keys(database: &Database, arguments: &[&str], present: &str, previous: O
 /// Sets a payout method, and keeps a copy as a payout does; gives the login.
 async fn set_method(database: &Database) -> String {
     let server = Process::start(on(database, &["serve"]));
-    let login = sign_up(&server, "agency").await;
+    let login = server.sign_up("agency").await;
     let method = json!({
         "type": "sepa", "details": {"holder": "Archer", "iban": "DE89370400440532013000"}, "password": PASSWORD,
     });

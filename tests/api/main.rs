@@ -37,6 +37,7 @@ mod impersonation;
 mod kept_pages;
 mod levels;
 mod limits;
+mod logs;
 mod mail;
 mod members;
 mod model;
