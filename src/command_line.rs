@@ -237,7 +237,7 @@ fn print_document() -> Result<(), StartError> {
 fn verify(arguments: &Arguments) -> ExitCode {
     let differences = arguments.database_url(false).map_err(StartError::from).and_then(|url| {
         must_exist(&url)?;
-        let db = Db::connect(&url, Options::command())?;
+        let db = Db::inspect(&url, Options::command())?;
         let mut progress = Progress::start("accounts verified", None);
         Ok(db.snapshot_blocking(|conn| {
             let now = stored::clock(conn)?.now();

@@ -40,6 +40,7 @@ both_engines!(
     payout_methods_come_under_a_new_key_while_a_server_runs,
     what_no_key_opens_is_named_and_left,
     sigterm_ends_a_server_cleanly,
+    verify_goes_on_behind_a_value_that_cannot_be_read,
     verify_names_a_difference_and_exits_with_one,
 );
 
@@ -169,6 +170,31 @@ async fn migrating_again_changes_nothing(database: Rc<Database>) {
     }
 }
 
+async fn verify_goes_on_behind_a_value_that_cannot_be_read(database: Rc<Database>) {
+    let key = operator_key(&database);
+    let server = Process::start(on(&database, &["serve"]));
+    let sign_up = async |kind: &str, email: &str| {
+        let person =
+            json!({"kind": kind, "email": email, "password": PASSWORD, "firstName": "Ann", "lastName": "Archer"});
+        let account = server.client(&key).post("/v3/accounts", &person).await.expect(201);
+        account["id"].as_str().expect("an id").to_owned()
+    };
+    let (first, second) = (sign_up("agency", "ann@example.com").await, sign_up("agency", "bea@example.com").await);
+    assert_eq!(server.terminate(), Some(0));
+    write(
+        &database,
+        "INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
+         SELECT id, 'ZZZ', 7, 0, 0 FROM accounts WHERE email = 'ann@example.com'; \
+         INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
+         SELECT id, 'USD', 7, 0, 0 FROM accounts WHERE email = 'bea@example.com'",
+    );
+    let output = run(on(&database, &["verify"]));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let unreadable = said.lines().find(|line| line.contains("currency") && line.contains(&first));
+    assert!(unreadable.is_some_and(|line| line.contains("portfolio")) && said.contains(&second), "{said}");
+}
+
 async fn verify_names_a_difference_and_exits_with_one(database: Rc<Database>) {
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
     let stray = "INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
@@ -185,8 +211,11 @@ async fn verify_names_a_difference_and_exits_with_one(database: Rc<Database>) {
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
     let write =
         move |conn: &mut stape_api::db::Conn| Ok(diesel::connection::SimpleConnection::batch_execute(conn, stray)?);
+    // What is served is read as it is: on SQLite in the log beside the file.
+    let server = Process::start(on(&database, &["serve"]));
     database.connect().write_blocking(write).expect("a row behind the product's back");
     let output = run(on(&database, &["verify"]));
+    server.client(&key).get("/health/ready").await.expect(200);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains(&id[4..]), "{}", text(&output.stdout));
 }
