@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, ENCRYPTION_KEY as OLD_KEY, Engine, PASSWORD, Process, binary, on, operator_key, payment,
+    Client, Database, ENCRYPTION_KEY as OLD_KEY, Engine, PASSWORD, Process, beside, binary, on, operator_key, payment,
     run_command as run, text,
 };
 
@@ -265,6 +265,7 @@ fn errors_of_configuration_name_the_setting() {
         ("STAPE_ENCRYPTION_KEY", "c2hvcnQ="),
         ("STAPE_RATE_LIMIT", "fast"),
         ("STAPE_WORKERS", "0"),
+        ("STAPE_WORKERS", "100000"),
         ("STAPE_LOG_FORMAT", "xml"),
         ("STAPE_CORS_ORIGINS", "everywhere"),
         ("STAPE_TEST_CLOCK", "yesterday"),
@@ -290,6 +291,17 @@ fn postgres_wants_its_secrets_from_the_environment() {
     });
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("is required with PostgreSQL"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn commands_that_look_at_what_there_is_make_no_database() {
+    for command in [&["operator-key", "list"][..], &["operator-key", "revoke", "opk_01K5VEYV6AE1K9BPXF8KQEFMDR"]] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let output = run(beside(&directory, command));
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("DATABASE_URL: "), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
 }
 
 #[test]
