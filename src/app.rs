@@ -5,11 +5,11 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 
 use crate::error::Error;
 use crate::http::limit;
-use crate::http::middleware::{edge, guard, no_operation};
+use crate::http::middleware::{edge, guard, no_operation, survive};
 use crate::http::routes::{ServiceConfig, scope, serve};
 use crate::state::App;
 use crate::{
@@ -101,8 +101,9 @@ pub fn metrics_application(
     actix_web::App::new()
         .app_data(app)
         .route("/metrics", web::get().to(metrics::read_freely))
-        .default_service(web::to(no_operation))
-        .wrap(from_fn(guard))
+        // The API's paths are on the other port.
+        .default_service(web::to(async || Err::<HttpResponse, _>(Error::not_found())))
+        .wrap(from_fn(survive))
         .wrap(from_fn(edge))
 }
 

@@ -44,8 +44,8 @@ pub fn write(url: &DatabaseUrl, target: &Path) -> Result<u64, StartError> {
     written
 }
 
-/// The file beside the database without which what is encrypted in the copy cannot be read; none where the environment
-/// holds the keys.
+/// The file beside the database without which what is encrypted in the copy cannot be read, unless the environment's key is in
+/// force; none where there is no such file.
 #[must_use]
 pub fn secrets_file(url: &DatabaseUrl) -> Option<PathBuf> {
     url.file().map(crate::config::secrets_file).filter(|path| path.exists())

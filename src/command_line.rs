@@ -8,9 +8,9 @@ use clap::{Parser, Subcommand};
 
 use crate::api_keys::operator_keys;
 use crate::auth::{Scope, Scopes};
-use crate::config::{Arguments, LogFormat, SettingError};
+use crate::config::{Arguments, LogFormat, SettingError, Settings};
 use crate::context::Context;
-use crate::db::{DatabaseUrl, Db, Options, migrate as migrations};
+use crate::db::{Conn, DatabaseUrl, Db, Options, migrate as migrations};
 use crate::error::{Error, Result};
 use crate::id::OperatorKeyId;
 use crate::payout_methods::sealed;
@@ -131,7 +131,10 @@ fn done(result: Result<(), StartError>) -> ExitCode {
 
 fn serve(arguments: Arguments, demo: bool) -> ExitCode {
     done(actix_web::rt::System::new().block_on(async {
-        let settings = arguments.settings(demo)?;
+        if demo {
+            demo::ensure_own(&arguments.database_url(demo)?)?;
+        }
+        let settings = settings(arguments, demo)?;
         let server = if demo {
             server::start_after(settings, demo::filling().await?).await?
         } else {
@@ -148,6 +151,31 @@ fn serve(arguments: Arguments, demo: bool) -> ExitCode {
         server.stop().await;
         Ok(())
     }))
+}
+
+/// What a server is told, with secrets that are made for a new database alone: those of another one have been lost, and new
+/// ones would only look like them.
+fn settings(arguments: Arguments, demo: bool) -> Result<Settings, StartError> {
+    let url = arguments.database_url(demo)?;
+    if let Some(file) = arguments.secrets_to_make(&url)
+        && is_in_use(&url)?
+    {
+        let reason = format!(
+            "is not set, and {}, where the secrets of {url} were, is missing: put it back, or set this and STAPE_JWT_SECRET",
+            file.display()
+        );
+        return Err(SettingError::new("STAPE_ENCRYPTION_KEY", reason).into());
+    }
+    Ok(arguments.settings(demo)?)
+}
+
+/// Whether anybody has an account in the database.
+fn is_in_use(url: &DatabaseUrl) -> Result<bool, StartError> {
+    if url.file().is_some_and(|file| !file.exists()) {
+        return Ok(false);
+    }
+    let in_use = |conn: &mut Conn| Ok(migrations::has_tables(conn)? && stored::has_accounts(conn)?);
+    Ok(Db::inspect(url, Options::command())?.read_blocking(in_use)?)
 }
 
 /// Prints a line; a server goes on when nobody reads what it says.
@@ -203,25 +231,37 @@ fn migrate(arguments: &Arguments) -> Result<(), StartError> {
 
 fn operator_key(arguments: &Arguments, command: OperatorKeyCommand) -> Result<(), StartError> {
     let url = arguments.database_url(false)?;
-    let (db, _) = server::migrated(&url, Options::command())?;
-    let context = Context::system(db.read_blocking(stored::clock)?.now());
     match command {
         OperatorKeyCommand::Create { name, scopes } => {
+            let (db, _) = server::migrated(&url, Options::command())?;
+            let context = Context::system(db.read_blocking(stored::clock)?.now());
             let scopes = if scopes.is_empty() { Scopes::of_operator() } else { Scopes::of(&scopes) };
             println!("{}", db.write_blocking(move |conn| operator_keys::create(conn, &context, &name, scopes))?);
         }
         OperatorKeyCommand::List => {
-            for key in db.read_blocking(operator_keys::list)? {
+            for key in existing(&url)?.read_blocking(operator_keys::list)? {
                 let state = key.revoked_at.map_or("active".to_owned(), |at| format!("revoked {at}"));
                 let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used {at}"));
                 println!("{}  …{}  {}  {state}, {used}  {}", key.id, key.hint, key.name, key.scopes);
             }
         }
         OperatorKeyCommand::Revoke { id } => {
+            let db = existing(&url)?;
+            let context = Context::system(db.read_blocking(stored::clock)?.now());
             db.write_blocking(move |conn| operator_keys::revoke(conn, &context, id))?;
         }
     }
     Ok(())
+}
+
+/// A database that is there, with every migration.
+fn existing(url: &DatabaseUrl) -> Result<Db, StartError> {
+    must_exist(url)?;
+    let db = Db::connect(url, Options::command())?;
+    if !db.read_blocking(migrations::is_current)? {
+        return Err(SettingError::new("DATABASE_URL", "the database lacks migrations; run `stape-api migrate`").into());
+    }
+    Ok(db)
 }
 
 fn print_document() -> Result<(), StartError> {
@@ -237,7 +277,7 @@ fn print_document() -> Result<(), StartError> {
 fn verify(arguments: &Arguments) -> ExitCode {
     let differences = arguments.database_url(false).map_err(StartError::from).and_then(|url| {
         must_exist(&url)?;
-        let db = Db::connect(&url, Options::command())?;
+        let db = Db::inspect(&url, Options::command())?;
         let mut progress = Progress::start("accounts verified", None);
         Ok(db.snapshot_blocking(|conn| {
             let now = stored::clock(conn)?.now();
@@ -275,7 +315,7 @@ fn backup(arguments: &Arguments, file: &Path) -> Result<(), StartError> {
     must_exist(&url)?;
     let bytes = backup::write(&url, file)?;
     println!("{}: {bytes} bytes", file.display());
-    match backup::secrets_file(&url) {
+    match backup::secrets_file(&url).filter(|_| !arguments.has_encryption_key()) {
         Some(secrets) => {
             println!("Keep {} as well: payout methods can be read only with the key in it.", secrets.display());
         }
@@ -286,11 +326,8 @@ fn backup(arguments: &Arguments, file: &Path) -> Result<(), StartError> {
 
 fn reencrypt(arguments: Arguments) -> Result<(), StartError> {
     must_exist(&arguments.database_url(false)?)?;
-    let settings = arguments.settings(false)?;
-    let db = Db::connect(&settings.database_url, Options::command())?;
-    if !db.read_blocking(migrations::is_current)? {
-        return Err(SettingError::new("DATABASE_URL", "the database lacks migrations; run `stape-api migrate`").into());
-    }
+    let settings = settings(arguments, false)?;
+    let db = existing(&settings.database_url)?;
     let mut progress = Progress::start("payout methods encrypted anew", None);
     let resealed = sealed::reseal(&db, &Vault::of(&settings.secrets), |done| progress.reach(done))?;
     drop(progress);

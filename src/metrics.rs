@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, get, web};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
@@ -32,6 +34,7 @@ pub struct Metrics {
     pool_idle: IntGauge,
     pool_max: IntGauge,
     worker: WorkerMetrics,
+    courier: CourierMetrics,
 }
 
 /// What the worker tells of its rounds. Alert on a duty whose last success is long ago, and on any difference.
@@ -53,7 +56,7 @@ impl WorkerMetrics {
             failures: IntCounterVec::new(Opts::new("stape_worker_failures_total", "Duties that failed."), &["duty"])?,
             ledger_differences: IntGauge::new(
                 "stape_ledger_differences",
-                "Balances that do not follow from their entries, found since the check last began anew.",
+                "Balances that do not follow from their entries: in the last look at all accounts or, if more, the present one.",
             )?,
             ledger_checked_at: IntGauge::new(
                 "stape_ledger_check_timestamp_seconds",
@@ -77,12 +80,59 @@ impl WorkerMetrics {
         }
     }
 
-    /// The check of the ledgers has found so many differences so far; whether every account was seen.
+    /// The check of the ledgers knows of so many differences; whether every account was seen.
     pub fn checked(&self, differences: usize, is_whole: bool) {
         self.ledger_differences.set(i64::try_from(differences).unwrap_or(i64::MAX));
         if is_whole {
             self.ledger_checked_at.set(Timestamp::machine().unix_micros() / 1_000_000);
         }
+    }
+}
+
+/// What the courier tells of the outbox. Alert on an oldest letter that is older than your mail server is ever away.
+#[derive(Debug, Clone)]
+pub struct CourierMetrics {
+    waiting: IntGauge,
+    oldest_age_s: IntGauge,
+    failures: IntCounter,
+    abandoned: IntCounter,
+}
+
+impl CourierMetrics {
+    fn registered(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            waiting: IntGauge::new("stape_mails_waiting", "Letters in the outbox, of all servers.")?,
+            oldest_age_s: IntGauge::new(
+                "stape_mails_oldest_seconds",
+                "Age of the oldest letter in the outbox; 0: none.",
+            )?,
+            failures: IntCounter::new(
+                "stape_mail_failures_total",
+                "Tries of this server to deliver a letter that failed.",
+            )?,
+            abandoned: IntCounter::new("stape_mails_abandoned_total", "Letters that this server has given up.")?,
+        };
+        registry.register(Box::new(metrics.waiting.clone()))?;
+        registry.register(Box::new(metrics.oldest_age_s.clone()))?;
+        registry.register(Box::new(metrics.failures.clone()))?;
+        registry.register(Box::new(metrics.abandoned.clone()))?;
+        Ok(metrics)
+    }
+
+    /// So many letters wait, the oldest for so many seconds.
+    pub fn counted(&self, waiting: i64, oldest_age_s: i64) {
+        self.waiting.set(waiting);
+        self.oldest_age_s.set(oldest_age_s.max(0));
+    }
+
+    /// A letter could not be delivered, this time.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// A letter was given up.
+    pub fn abandoned(&self) {
+        self.abandoned.inc();
     }
 }
 
@@ -110,6 +160,7 @@ impl Metrics {
         let registry = Registry::new();
         let metrics = Self {
             worker: WorkerMetrics::registered(&registry)?,
+            courier: CourierMetrics::registered(&registry)?,
             registry,
             requests: IntCounterVec::new(
                 Opts::new("stape_http_requests_total", "Requests answered."),
@@ -144,6 +195,12 @@ impl Metrics {
     #[must_use]
     pub fn worker(&self) -> WorkerMetrics {
         self.worker.clone()
+    }
+
+    /// For the courier, who keeps them.
+    #[must_use]
+    pub fn courier(&self) -> CourierMetrics {
+        self.courier.clone()
     }
 
     /// Counts an answered request.
@@ -183,7 +240,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Read the server's metrics.
 ///
 /// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool, when the
-/// worker last did each of its duties, and whether balances follow from the ledger's entries.
+/// worker last did each of its duties, whether balances follow from the ledger's entries, and the letters that wait for delivery.
 /// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own instead, without a credential.
 #[utoipa::path(
     tag = "Service",

@@ -1,4 +1,5 @@
-//! What a database remembers of the servers that ran on it: its clock, and the time that their ids have reached.
+//! What a database remembers of the servers that ran on it: its clock, the time that their ids have reached, and whether it is
+//! a demonstration's.
 //!
 //! A database is made for the machine's clock or for a test clock, when it is first served, and stays so for ever.
 
@@ -14,6 +15,8 @@ use crate::id;
 const CLOCK: &str = "clock";
 const MACHINE: &str = "machine";
 const ID_FLOOR: &str = "idFloor";
+const DEMONSTRATION: &str = "demonstration";
+const FILLED: &str = "filled";
 
 /// How far ahead of the clock the floor is kept, and how close the clock may come before it is moved.
 const FLOOR_AHEAD_S: i64 = 60;
@@ -33,7 +36,7 @@ pub fn clock(conn: &mut Conn) -> Result<Clock> {
 /// `Ok(Err(…))` when the database was made for the other kind of clock; the database's own failure.
 pub fn settle_clock(conn: &mut Conn, wanted: Option<Timestamp>) -> Result<Result<Clock, SettingError>> {
     if read(conn, CLOCK)?.is_none() {
-        let in_use = !accounts::table.limit(1).select(accounts::id).load::<String>(conn)?.is_empty();
+        let in_use = has_accounts(conn)?;
         let first = wanted.filter(|_| !in_use).map_or(MACHINE.to_owned(), written);
         insert(conn, CLOCK, &first)?;
     }
@@ -46,6 +49,30 @@ pub fn settle_clock(conn: &mut Conn, wanted: Option<Timestamp>) -> Result<Result
         (false, true) => refused("the database runs on the machine's clock; a test clock needs a new database"),
         _ => Ok(Ok(kept)),
     }
+}
+
+/// Whether anybody has an account: otherwise the database is as good as new.
+///
+/// # Errors
+/// The database's own failure; one without tables.
+pub fn has_accounts(conn: &mut Conn) -> Result<bool> {
+    Ok(!accounts::table.limit(1).select(accounts::id).load::<String>(conn)?.is_empty())
+}
+
+/// Whether a demonstration has filled the database to the end of its story.
+///
+/// # Errors
+/// The database's own failure; one without tables.
+pub fn is_filled_demonstration(conn: &mut Conn) -> Result<bool> {
+    Ok(read(conn, DEMONSTRATION)?.is_some())
+}
+
+/// Remembers that a demonstration has filled the database to the end of its story.
+///
+/// # Errors
+/// The database's own failure.
+pub fn mark_filled_demonstration(conn: &mut Conn) -> Result<()> {
+    insert(conn, DEMONSTRATION, FILLED)
 }
 
 /// Moves the database's test clock forward to `now`.

@@ -5,7 +5,7 @@ use std::io::Write;
 use env_logger::Env;
 use env_logger::fmt::Formatter;
 use log::Record;
-use log::kv::{Error, Key, Value, VisitSource};
+use log::kv::{Error, Key, Source, Value, VisitSource};
 use serde_json::{Map, json};
 
 use crate::clock::Timestamp;
@@ -14,11 +14,20 @@ use crate::config::LogFormat;
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(format: LogFormat) {
     let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
-    if format == LogFormat::Json {
-        builder.format(write_json);
-    }
+    match format {
+        LogFormat::Text => builder.format_key_values(write_request_id),
+        LogFormat::Json => builder.format(write_json),
+    };
     // In tests several servers start in one process; the first has set the logger.
     builder.try_init().ok();
+}
+
+/// What a line for people ends with: which request it is about. What else there is beside the message says nothing to them.
+fn write_request_id(out: &mut Formatter, pairs: &dyn Source) -> std::io::Result<()> {
+    match pairs.get(Key::from_str("requestId")) {
+        Some(id) => write!(out, " requestId={id}"),
+        None => Ok(()),
+    }
 }
 
 /// One line: time, level, target, message, and the record's key-value pairs beside them.

@@ -48,6 +48,9 @@ const DUE: &[Duty] = &[
     },
 ];
 
+/// How long one piece of housekeeping may hold up what is due; the rest of it is done in the next round.
+const HOUSEKEEPING_MAX: Duration = Duration::from_millis(500);
+
 /// What nobody waits for.
 const HOUSEKEEPING: &[Duty] = &[
     Duty { name: "id floor", every: Duration::from_secs(20), run: raise_id_floor },
@@ -95,20 +98,22 @@ impl Drop for Worker {
 /// The first duty's that fails.
 pub fn catch_up(db: &Db, clock: &Clock) -> Result<()> {
     follow(db, clock)?;
-    DUE.iter().try_for_each(|duty| exhaust(duty, db, clock, || true))
+    DUE.iter().try_for_each(|duty| exhaust(duty, db, clock, || true).map(|_| ()))
 }
 
 fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
-    let mut ledgers = LedgerCheck { next: Instant::now(), after: None, differences: 0, has_failed: false };
-    let mut next: Vec<_> = DUE.iter().chain(HOUSEKEEPING).map(|duty| (duty, Instant::now())).collect();
+    let mut ledgers = LedgerCheck { next: Instant::now(), after: None, found: Findings::default(), has_failed: false };
+    let limited = |duties: &'static [Duty], limit| duties.iter().map(move |duty| (duty, limit, Instant::now()));
+    let mut next: Vec<_> = limited(DUE, Duration::MAX).chain(limited(HOUSEKEEPING, HOUSEKEEPING_MAX)).collect();
     loop {
         // Another server on the same database may have moved the test clock.
         log_failure("test clock", &follow(db, clock));
-        for (duty, at) in next.iter_mut().filter(|(_, at)| *at <= Instant::now()) {
-            let has_succeeded = log_failure(duty.name, &exhaust(duty, db, clock, goes_on));
-            metrics.done(duty.name, has_succeeded);
-            if has_succeeded {
+        for (duty, limit, at) in next.iter_mut().filter(|(_, _, at)| *at <= Instant::now()) {
+            let begun = Instant::now();
+            let outcome = exhaust(duty, db, clock, || goes_on() && begun.elapsed() < *limit);
+            metrics.done(duty.name, log_failure(duty.name, &outcome));
+            if matches!(outcome, Ok(Left::Nothing)) {
                 *at = Instant::now() + duty.every;
             }
         }
@@ -128,9 +133,29 @@ fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()
 struct LedgerCheck {
     next: Instant,
     after: Option<AccountId>,
-    differences: usize,
+    found: Findings,
     /// Whether one of the accounts until `after` could not be checked.
     has_failed: bool,
+}
+
+/// Differences in the ledgers, of which each pass over all accounts finds those again that are still there.
+#[derive(Default)]
+struct Findings {
+    last_pass: usize,
+    this_pass: usize,
+}
+
+impl Findings {
+    /// What is known: a pass that has not come to an account yet takes back nothing of it.
+    fn known(&self) -> usize {
+        self.last_pass.max(self.this_pass)
+    }
+
+    /// Of accounts that could not be checked it is not known that they have none any more.
+    fn begin_anew(&mut self, is_whole: bool) {
+        let last_pass = if is_whole { self.this_pass } else { self.known() };
+        *self = Self { last_pass, this_pass: 0 };
+    }
 }
 
 impl LedgerCheck {
@@ -147,7 +172,7 @@ impl LedgerCheck {
                     for difference in &found {
                         log::error!("ledger check: {difference}");
                     }
-                    self.differences += found.len();
+                    self.found.this_pass += found.len();
                 }
                 Err(error) => {
                     log::error!("ledger check: {account_id}: {error}");
@@ -158,10 +183,12 @@ impl LedgerCheck {
         }
         self.after = accounts.last().copied();
         let is_over = self.after.is_none();
-        metrics.checked(self.differences, is_over && !self.has_failed);
+        let is_whole = is_over && !self.has_failed;
         if is_over {
-            (self.differences, self.has_failed) = (0, false);
+            self.found.begin_anew(is_whole);
+            self.has_failed = false;
         }
+        metrics.checked(self.found.known(), is_whole);
         outcome
     }
 }
@@ -174,11 +201,22 @@ fn follow(db: &Db, clock: &Clock) -> Result<()> {
     Ok(())
 }
 
+/// Whether there may be more of a duty to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    Perhaps,
+}
+
 /// Repeats a duty until nothing is left, or until it shall not go on.
-fn exhaust(duty: &Duty, db: &Db, clock: &Clock, goes_on: impl Fn() -> bool) -> Result<()> {
+fn exhaust(duty: &Duty, db: &Db, clock: &Clock, goes_on: impl Fn() -> bool) -> Result<Left> {
     let all = AssertUnwindSafe(|| {
-        while goes_on() && (duty.run)(db, clock)? > 0 {}
-        Ok(())
+        while goes_on() {
+            if (duty.run)(db, clock)? == 0 {
+                return Ok(Left::Nothing);
+            }
+        }
+        Ok(Left::Perhaps)
     });
     catch_unwind(all).unwrap_or_else(|_| Err(Error::internal("panic")))
 }
@@ -220,4 +258,38 @@ fn forget_sessions(db: &Db, _: &Clock) -> Result<usize> {
             .load(conn)?;
         Ok(diesel::delete(sessions::table.filter(sessions::id.eq_any(over))).execute(conn)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{DatabaseUrl, Options, migrate};
+
+    #[test]
+    fn housekeeping_without_an_end_is_left_for_the_next_round() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
+        migrate::run_pending(&url).unwrap();
+        let db = Db::connect(&url, Options::command()).unwrap();
+        let duty = |run| Duty { name: "endless", every: ROUND, run };
+        let begun = Instant::now();
+        let in_time = || begun.elapsed() < Duration::from_millis(20);
+        let endless = exhaust(&duty(|_, _| Ok(1)), &db, &Clock::Machine, in_time);
+        assert_eq!(endless.unwrap(), Left::Perhaps);
+        assert_eq!(exhaust(&duty(|_, _| Ok(0)), &db, &Clock::Machine, || true).unwrap(), Left::Nothing);
+    }
+
+    #[test]
+    fn differences_of_the_last_pass_are_known_until_a_whole_one_no_longer_finds_them() {
+        let mut found = Findings { last_pass: 0, this_pass: 2 };
+        found.begin_anew(true);
+        assert_eq!(found.known(), 2);
+        found.this_pass = 3;
+        assert_eq!(found.known(), 3);
+        found.begin_anew(true);
+        found.begin_anew(false);
+        assert_eq!(found.known(), 3);
+        found.begin_anew(true);
+        assert_eq!(found.known(), 0);
+    }
 }

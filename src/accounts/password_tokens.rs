@@ -22,26 +22,36 @@ use crate::mail::TokenKind;
 const RESET_SECONDS: i64 = 3_600;
 const INVITATION_DAYS: i64 = 7;
 
-/// A new token of the user, from `now` on in the domain's time, instead of any older one.
+/// Until when a token is good that was asked for at `created_at`, in the domain's time.
+#[must_use]
+pub fn expiry(created_at: Timestamp, kind: TokenKind) -> Timestamp {
+    match kind {
+        TokenKind::Reset => created_at.plus_seconds(RESET_SECONDS),
+        TokenKind::Invitation => created_at.plus_days(INVITATION_DAYS),
+    }
+}
+
+/// A new token for the user, asked for at `created_at` in the domain's time, instead of any that was asked for until then;
+/// none where the user has one that was asked for later.
 ///
 /// # Errors
 /// The database's failure.
-pub fn issue(conn: &mut Conn, now: Timestamp, user_id: UserId, kind: TokenKind) -> Result<String> {
+pub fn issue(conn: &mut Conn, created_at: Timestamp, user_id: UserId, kind: TokenKind) -> Result<Option<String>> {
+    let newer = password_tokens::table.find(user_id).filter(password_tokens::created_at.gt(created_at));
+    if newer.select(password_tokens::user_id).get_result::<UserId>(conn).optional()?.is_some() {
+        return Ok(None);
+    }
     let token = URL_SAFE_NO_PAD.encode(crypto::random_bytes::<32>());
-    let expires_at = match kind {
-        TokenKind::Reset => now.plus_seconds(RESET_SECONDS),
-        TokenKind::Invitation => now.plus_days(INVITATION_DAYS),
-    };
     let values = (
         password_tokens::user_id.eq(user_id),
         password_tokens::hash.eq(crypto::sha256(token.as_bytes()).to_vec()),
         password_tokens::kind.eq(kind),
-        password_tokens::expires_at.eq(expires_at),
-        password_tokens::created_at.eq(now),
+        password_tokens::expires_at.eq(expiry(created_at, kind)),
+        password_tokens::created_at.eq(created_at),
     );
     revoke(conn, user_id)?;
     diesel::insert_into(password_tokens::table).values(values).execute(conn)?;
-    Ok(token)
+    Ok(Some(token))
 }
 
 /// Ends the user's token, if there is one.

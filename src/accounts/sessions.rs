@@ -17,6 +17,7 @@ use crate::db::Conn;
 use crate::db::schema::{accounts, sessions, user_emails, users};
 use crate::error::{Code, Error, Result};
 use crate::id::{AccountId, SessionId, UserId};
+use crate::mail::outbox;
 
 const LIFETIME_DAYS: i64 = 30;
 
@@ -162,12 +163,18 @@ pub fn change_password(conn: &mut Conn, context: &Context, verified: &Candidate,
     audit::record(conn, context, Some(verified.account_id), "user.passwordChanged", verified.user_id, None)
 }
 
-/// Sets a user's password; ends all its sessions, and its token for setting one. Wants the account's row to be locked.
+/// Sets a user's password; ends all its sessions, its token for setting one, and the letters that would bring it another.
+/// Wants the account's row to be locked.
 ///
 /// # Errors
 /// The database's failure.
 pub fn set_password(conn: &mut Conn, user_id: UserId, new_hash: &str) -> Result<()> {
-    diesel::update(users::table.find(user_id)).set(users::password_hash.eq(new_hash)).execute(conn)?;
+    let change = diesel::update(users::table.find(user_id)).set(users::password_hash.eq(new_hash));
+    let email: Option<String> = change.returning(users::email).get_result(conn).optional()?;
+    if let Some(email) = email {
+        // Before the token: a letter that is on its way now has left its token when this goes on.
+        outbox::withdraw_links(conn, user_id, &email, None)?;
+    }
     let live = sessions::table.filter(sessions::user_id.eq(user_id)).filter(sessions::ended_at.is_null());
     diesel::update(live).set(sessions::ended_at.eq(Timestamp::machine())).execute(conn)?;
     password_tokens::revoke(conn, user_id)

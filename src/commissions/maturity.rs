@@ -13,7 +13,7 @@ use crate::accounts;
 use crate::clock::Timestamp;
 use crate::db::schema::commissions;
 use crate::db::{Conn, Db};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::{self, EventType, NewEvent};
 use crate::id::AccountId;
 use crate::ledger::{EntryKind, Journal, LedgerAccount, Posting};
@@ -21,34 +21,66 @@ use crate::ledger::{EntryKind, Journal, LedgerAccount, Posting};
 /// How many rows one transaction makes ready at most.
 const ROWS_PER_TRANSACTION: i64 = 1_000;
 
+/// Beyond so many accounts that failed nothing is looked for: it is not the accounts that are at fault then.
+const FAILED_ACCOUNTS_MAX: usize = 1_000;
+
 /// Makes a batch of commissions ready whose review is over at `now`; answers how many, 0 when nothing is left. An account where
-/// that fails keeps no other one waiting.
+/// that fails keeps no other one waiting, however much of it is due.
 ///
 /// # Errors
 /// The database's own failure; the last account's that failed, where no other one had anything that was due.
 pub fn mature_due(db: &Db, now: Timestamp) -> Result<usize> {
-    let mut due: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
-    for (account_id, id) in db.read_blocking(|conn| Ok(due_at(now).limit(ROWS_PER_TRANSACTION).load(conn)?))? {
-        due.entry(account_id).or_default().push(id);
+    let mut batch = Batch::default();
+    // What failed is due still, and would be all that a second look sees.
+    while batch.go_on(db, now)? {}
+    match batch.failure {
+        Some(error) if batch.matured == 0 => Err(error),
+        _ => Ok(batch.matured),
     }
-    let (mut matured, mut failure) = (0, None);
-    for (account_id, ids) in due {
-        let done = db.write_blocking(move |conn| {
-            accounts::lock(conn, &[account_id])?;
-            make_ready(conn, now, account_id, &ids)
-        });
-        match done {
-            Ok(ready) => matured += ready,
-            Err(error) => {
-                log::error!("commissions of {account_id} do not become ready: {error}");
-                failure = Some(error);
+}
+
+/// What was done of what is due.
+#[derive(Default)]
+struct Batch {
+    matured: usize,
+    failed: Vec<AccountId>,
+    failure: Option<Error>,
+}
+
+impl Batch {
+    /// Makes the oldest of what is due ready but for the accounts that failed; whether to look beyond those of this time.
+    fn go_on(&mut self, db: &Db, now: Timestamp) -> Result<bool> {
+        let failed_before = self.failed.len();
+        let mut due: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
+        for (account_id, id) in db.read_blocking(|conn| due_beside(conn, now, &self.failed))? {
+            due.entry(account_id).or_default().push(id);
+        }
+        for (account_id, ids) in due {
+            let done = db.write_blocking(move |conn| {
+                accounts::lock(conn, &[account_id])?;
+                make_ready(conn, now, account_id, &ids)
+            });
+            match done {
+                Ok(ready) => self.matured += ready,
+                Err(error) => {
+                    log::error!("commissions of {account_id} do not become ready: {error}");
+                    self.failed.push(account_id);
+                    self.failure = Some(error);
+                }
             }
         }
+        let has_failed = self.failed.len() > failed_before;
+        Ok(has_failed && self.failed.len() <= FAILED_ACCOUNTS_MAX)
     }
-    match failure {
-        Some(error) if matured == 0 => Err(error),
-        _ => Ok(matured),
+}
+
+/// The oldest of what is due at `now`, but for what these accounts have.
+fn due_beside(conn: &mut Conn, now: Timestamp, failed: &[AccountId]) -> Result<Vec<(AccountId, LineId)>> {
+    let due = due_at(now).limit(ROWS_PER_TRANSACTION);
+    if failed.is_empty() {
+        return Ok(due.load(conn)?);
     }
+    Ok(due.filter(commissions::account_id.ne_all(failed)).load(conn)?)
 }
 
 /// Makes the commissions of `account_id` ready whose review is over at `now`; answers how many. Called again until it

@@ -9,7 +9,7 @@ use clap::builder::FalseyValueParser;
 use super::secrets::Given;
 use super::{
     DEFAULT_BIND, DEFAULT_DATABASE, DEFAULT_MAIL_DIR, DEMO_DATABASE, LogFormat, MailSettings, Origin, PublicUrl,
-    RateLimit, Secret, Secrets, SettingError, Settings, TrustedProxies,
+    RateLimit, Secret, Secrets, SettingError, Settings, TrustedProxies, secrets_file,
 };
 use crate::clock::Timestamp;
 use crate::db::DatabaseUrl;
@@ -112,8 +112,9 @@ pub struct Arguments {
     #[arg(long, global = true, env = "STAPE_METRICS_BIND", value_name = "STAPE_METRICS_BIND")]
     metrics_bind: Option<String>,
 
-    /// Threads that serve requests [default: one per core]
+    /// Threads that serve requests, at most 512 [default: one per core]
     #[arg(long, global = true, env = "STAPE_WORKERS", value_name = "STAPE_WORKERS")]
+    #[arg(value_parser = workers)]
     workers: Option<NonZeroUsize>,
 
     /// How log lines look; what is logged says RUST_LOG
@@ -153,6 +154,19 @@ impl Arguments {
         url.parse().map_err(|error| SettingError::new("DATABASE_URL", error))
     }
 
+    /// Whether the key for payout methods comes from outside, whatever the file beside the database says.
+    #[must_use]
+    pub fn has_encryption_key(&self) -> bool {
+        self.encryption_key.as_ref().is_some_and(is_set)
+    }
+
+    /// The file of secrets that [`Arguments::settings`] makes; none where it needs none, or has one.
+    #[must_use]
+    pub fn secrets_to_make(&self, url: &DatabaseUrl) -> Option<PathBuf> {
+        let has_all = self.has_encryption_key() && self.jwt_secret.as_ref().is_some_and(is_set);
+        url.file().filter(|_| !has_all).map(secrets_file).filter(|file| !file.exists())
+    }
+
     /// Everything that a server needs.
     ///
     /// # Errors
@@ -186,6 +200,14 @@ impl Arguments {
             ..defaults
         })
     }
+}
+
+/// More threads than any machine has a use for are a mistake, and each of them takes memory.
+const WORKERS_MAX: usize = 512;
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let workers = text.parse().ok().filter(|workers: &NonZeroUsize| workers.get() <= WORKERS_MAX);
+    workers.ok_or_else(|| format!("must be a number from 1 to {WORKERS_MAX}"))
 }
 
 /// An empty variable is one that is not set.

@@ -99,24 +99,48 @@ impl Secrets {
     /// Takes what is given, and on SQLite the rest from the file beside the database, which is made when it is missing.
     ///
     /// # Errors
-    /// A secret that is missing (PostgreSQL), too short or malformed; a file that cannot be made or read.
+    /// A secret that is missing, too short or malformed, with the file that it should be in; a file that cannot be made or read.
     pub fn resolve(given: Given, database_url: &DatabaseUrl) -> Result<Self, SettingError> {
-        let given = match (database_url, &given.jwt, &given.encryption_key) {
-            (DatabaseUrl::Sqlite(database), jwt, key) if jwt.is_none() || key.is_none() => {
-                given.or(read_or_make(&secrets_file(database))?)
-            }
-            _ => given,
+        let file =
+            database_url.file().map(secrets_file).filter(|_| given.jwt.is_none() || given.encryption_key.is_none());
+        // Where each comes from, for whoever has to correct it.
+        let place = |given: &Option<Secret>| file.as_deref().filter(|_| given.is_none());
+        let (jwt_file, key_file) = (place(&given.jwt), place(&given.encryption_key));
+        let (jwt_previous_file, key_previous_file) =
+            (place(&given.jwt_previous), place(&given.encryption_key_previous));
+        let given = match &file {
+            Some(file) => given.or(read_or_make(file)?),
+            None => given,
         };
-        let required = |setting| move || SettingError::new(setting, "is required with PostgreSQL");
         Ok(Self {
-            jwt: checked(given.jwt.ok_or_else(required(JWT_SECRET))?, JWT_SECRET)?,
-            jwt_previous: given.jwt_previous.map(|secret| checked(secret, JWT_SECRET_PREVIOUS)).transpose()?,
-            encryption_key: decoded(&given.encryption_key.ok_or_else(required(ENCRYPTION_KEY))?, ENCRYPTION_KEY)?,
-            encryption_key_previous: (given.encryption_key_previous.as_ref())
-                .map(|key| decoded(key, ENCRYPTION_KEY_PREVIOUS))
-                .transpose()?,
+            jwt: required(given.jwt, JWT_SECRET, jwt_file)
+                .and_then(|secret| checked(secret, JWT_SECRET).map_err(in_file(jwt_file)))?,
+            jwt_previous: (given.jwt_previous)
+                .map(|secret| checked(secret, JWT_SECRET_PREVIOUS))
+                .transpose()
+                .map_err(in_file(jwt_previous_file))?,
+            encryption_key: required(given.encryption_key, ENCRYPTION_KEY, key_file)
+                .and_then(|key| decoded(&key, ENCRYPTION_KEY).map_err(in_file(key_file)))?,
+            encryption_key_previous: (given.encryption_key_previous)
+                .map(|key| decoded(&key, ENCRYPTION_KEY_PREVIOUS))
+                .transpose()
+                .map_err(in_file(key_previous_file))?,
         })
     }
+}
+
+/// A secret that nobody gave: with PostgreSQL it has to come from the environment, with SQLite it has a line in a file.
+fn required(secret: Option<Secret>, setting: &'static str, file: Option<&Path>) -> Result<Secret, SettingError> {
+    secret.ok_or_else(|| match file {
+        Some(file) => SettingError::new(setting, format!("is not set, and {} has no line {setting}=…", file.display())),
+        None => SettingError::new(setting, "is required with PostgreSQL"),
+    })
+}
+
+/// Names the file that a secret is from which cannot be used.
+fn in_file(file: Option<&Path>) -> impl Fn(SettingError) -> SettingError {
+    let suffix = file.map(|file| format!(" (in {})", file.display())).unwrap_or_default();
+    move |error| SettingError::new(error.setting, format!("{}{suffix}", error.reason))
 }
 
 /// What the environment gives.

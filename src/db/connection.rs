@@ -1,14 +1,18 @@
 //! Opens connections: by the URL's scheme, with the settings that every connection has. Never through
 //! `MultiConnection::establish`, which opens a SQLite file named like the URL when PostgreSQL is away.
 
-use std::os::unix::fs::MetadataExt;
+use std::fmt::Write;
+use std::fs::OpenOptions;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::{ConnectionError, Error as DieselError};
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 
-use super::failure::is_file_locked;
+use super::failure::{is_file_beside_missing, is_file_locked};
 use super::{Conn, DatabaseUrl};
 
 /// How long anything waits for another connection's lock, and for a connection to be opened.
@@ -39,25 +43,48 @@ pub(super) enum OpenError {
     NotDurable(&'static str),
 }
 
+/// What a connection may do with SQLite's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Write, which only the writer's may.
+    Write,
+    /// Read, while there is a writer.
+    Read,
+    /// Read what stays as it is to the byte: perhaps a copy, perhaps where nobody can write, perhaps what is being served.
+    Inspect,
+}
+
 /// Opens connections of one kind; what the pool asks for new ones.
 #[derive(Clone)]
 pub(super) struct Opener {
     pub(super) url: DatabaseUrl,
     /// Milliseconds that a statement may run on PostgreSQL; 0 for ever.
     pub(super) statement_timeout_ms: u32,
-    /// Whether a SQLite connection refuses to write, which only the writer's may.
-    pub(super) read_only: bool,
+    /// What a SQLite connection may do.
+    pub(super) access: Access,
     /// Whether a SQLite file that is not there is made. Not by a server that runs: what it served has gone, and an empty
     /// database is no answer.
     pub(super) creates: bool,
 }
 
 impl Opener {
+    /// For connections that make a SQLite file which is not there.
+    pub(super) fn new(url: &DatabaseUrl, statement_timeout_ms: u32, access: Access) -> Self {
+        Self { url: url.clone(), statement_timeout_ms, access, creates: true }
+    }
+
     pub(super) fn open(&self) -> Result<Conn, OpenError> {
         match &self.url {
             DatabaseUrl::Postgres(url) => open_postgres(url, self.statement_timeout_ms).map(Conn::Postgres),
             DatabaseUrl::Sqlite(_) if !self.creates && self.file().is_none() => Err(OpenError::Gone),
-            DatabaseUrl::Sqlite(path) => Ok(Conn::Sqlite(open_sqlite(&path.to_string_lossy(), self.read_only)?)),
+            DatabaseUrl::Sqlite(path) if self.access == Access::Inspect => Ok(Conn::Sqlite(inspect_sqlite(path)?)),
+            DatabaseUrl::Sqlite(path) => {
+                if self.creates {
+                    create_for_the_owner(path);
+                }
+                let read_only = self.access == Access::Read;
+                Ok(Conn::Sqlite(open_sqlite(&path.to_string_lossy(), read_only)?))
+            }
         }
     }
 
@@ -113,6 +140,56 @@ fn open_sqlite(path: &str, read_only: bool) -> Result<SqliteConnection, OpenErro
         LOCK_TIMEOUT.as_millis()
     ))?;
     Ok(conn)
+}
+
+/// Makes a file that is not there yet, empty as a new database, for its owner alone; SQLite gives what it puts beside the file
+/// the same mode. Whatever is in the way, SQLite tells.
+fn create_for_the_owner(path: &Path) {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok();
+}
+
+/// Opens a file for reading without taking part in its log's upkeep.
+fn inspect_sqlite(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let inspected = inspect_at(&address(path, "mode=ro"));
+    match inspected {
+        // SQLite reads through a log only where it can put files beside the database. Where it cannot, and nothing waits in a log,
+        // nobody else writes to the file either.
+        Err(OpenError::Prepare(error)) if is_file_beside_missing(&error) && !has_log(path) => {
+            inspect_at(&address(path, "mode=ro&immutable=1"))
+        }
+        other => other,
+    }
+}
+
+fn inspect_at(address: &str) -> Result<SqliteConnection, OpenError> {
+    let mut conn = SqliteConnection::establish(address)?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {}", LOCK_TIMEOUT.as_millis()))?;
+    // The first look at the file, for SQLite opens it only then.
+    conn.batch_execute("SELECT count(*) FROM sqlite_schema")?;
+    conn.batch_execute(&format!("PRAGMA cache_size = -{READER_CACHE_KIB}; PRAGMA query_only = true;"))?;
+    Ok(conn)
+}
+
+/// The path as a URI that only SQLite reads, in which nothing of it has a meaning.
+fn address(path: &Path, parameters: &str) -> String {
+    let mut address = String::from(if path.is_absolute() { "file://" } else { "file:" });
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-~".contains(byte) {
+            address.push(char::from(*byte));
+        } else {
+            write!(address, "%{byte:02X}").ok();
+        }
+    }
+    format!("{address}?{parameters}")
+}
+
+/// Whether something beside the file belongs to what is in it.
+fn has_log(path: &Path) -> bool {
+    ["-wal", "-journal"].iter().any(|suffix| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        std::fs::metadata(PathBuf::from(beside)).is_ok_and(|file| file.len() > 0)
+    })
 }
 
 /// Has the file written through a log ahead of it. Of several connections that turn it on for a new file at the same moment
@@ -188,6 +265,13 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn nothing_in_a_path_has_a_meaning_in_its_address() {
+        let address = |path: &str| address(Path::new(path), "mode=ro");
+        assert_eq!(address("stape.db"), "file:stape.db?mode=ro");
+        assert_eq!(address("/a b?c#d%20/é.db"), "file:///a%20b%3Fc%23d%2520/%C3%A9.db?mode=ro");
     }
 
     #[test]

@@ -29,11 +29,13 @@ const PASSING: &[&str] = &[
     "database table is locked",
     "database or disk is full",
     "disk I/O error",
-    "unable to open database file",
+    FILE_UNOPENABLE,
 ];
 
 const LOCK_TIMEOUT: &str = "canceling statement due to lock timeout";
 const FILE_LOCKED: &str = "database is locked";
+const FILE_UNOPENABLE: &str = "unable to open database file";
+const FILE_READ_ONLY: &str = "attempt to write a readonly database";
 
 /// Whether a statement waited for a row lock longer than it may (PostgreSQL 55P03).
 #[must_use]
@@ -44,6 +46,13 @@ pub fn is_lock_timeout(error: &DieselError) -> bool {
 /// Whether another connection holds a lock on the whole SQLite file (`SQLITE_BUSY`).
 pub(super) fn is_file_locked(error: &DieselError) -> bool {
     information(error).is_some_and(|(_, information)| information.message().contains(FILE_LOCKED))
+}
+
+/// Whether SQLite could not make a file that it needs beside the database (`SQLITE_CANTOPEN`, `SQLITE_READONLY`).
+pub(super) fn is_file_beside_missing(error: &DieselError) -> bool {
+    information(error).is_some_and(|(_, information)| {
+        [FILE_UNOPENABLE, FILE_READ_ONLY].iter().any(|words| information.message().contains(words))
+    })
 }
 
 /// Whether `error` says that the value of `columns` exists already.

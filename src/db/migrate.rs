@@ -6,7 +6,7 @@ use diesel::migration::MigrationSource;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::connection::Opener;
+use super::connection::{Access, Opener};
 use super::{Conn, DatabaseUrl, unreachable};
 use crate::error::{Error, Result};
 
@@ -29,7 +29,7 @@ struct Applied {
 /// # Errors
 /// No connection, or a migration that cannot be applied.
 pub fn run_pending(url: &DatabaseUrl) -> Result<usize> {
-    let opener = Opener { url: url.clone(), statement_timeout_ms: 0, read_only: false, creates: true };
+    let opener = Opener::new(url, 0, Access::Write);
     let mut conn = opener.open().map_err(|error| unreachable(url, &error))?;
     let mut attempt = 1;
     loop {
@@ -51,13 +51,25 @@ pub fn run_pending(url: &DatabaseUrl) -> Result<usize> {
 /// # Errors
 /// The database's own failure.
 pub fn is_current(conn: &mut Conn) -> Result<bool> {
-    let applied: Vec<Applied> = match sql_query("SELECT version FROM __diesel_schema_migrations").load(conn) {
-        Err(diesel::result::Error::DatabaseError(_, information)) if is_missing_table(information.message()) => {
-            return Ok(false);
-        }
-        other => other?,
-    };
+    let applied = applied(conn)?;
     Ok(known(conn)?.iter().all(|version| applied.iter().any(|row| row.version == *version)))
+}
+
+/// Whether it has tables, be they those of an earlier version.
+///
+/// # Errors
+/// The database's own failure.
+pub fn has_tables(conn: &mut Conn) -> Result<bool> {
+    Ok(!applied(conn)?.is_empty())
+}
+
+fn applied(conn: &mut Conn) -> Result<Vec<Applied>> {
+    match sql_query("SELECT version FROM __diesel_schema_migrations").load(conn) {
+        Err(diesel::result::Error::DatabaseError(_, information)) if is_missing_table(information.message()) => {
+            Ok(Vec::new())
+        }
+        other => Ok(other?),
+    }
 }
 
 fn apply(conn: &mut Conn) -> Result<usize> {

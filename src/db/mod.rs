@@ -26,7 +26,7 @@ use std::time::Duration;
 use aside::Aside;
 pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
-use connection::Opener;
+use connection::{Access, Opener};
 pub use day::utc_day;
 pub use failure::{is_lock_timeout, is_unique_violation};
 pub(crate) use insert::{FEW_ROWS, in_few_sizes, insert_rows, upsert_rows};
@@ -107,15 +107,27 @@ impl Db {
     /// # Errors
     /// No connection, or a PostgreSQL that does not keep what it acknowledges (`fsync` or `synchronous_commit` off).
     pub fn connect(url: &DatabaseUrl, options: Options) -> Result<Self> {
-        let statement_timeout_ms = options.statement_timeout_ms;
-        let opener = Opener { url: url.clone(), statement_timeout_ms, read_only: false, creates: true };
+        let opener = Opener::new(url, options.statement_timeout_ms, Access::Write);
         let writer = match url {
             DatabaseUrl::Sqlite(_) => Some(Writer::start(opener.clone())),
             DatabaseUrl::Postgres(_) => None,
         };
         let writer = writer.transpose().map_err(|error| unreachable(url, &error))?;
-        let reader = Opener { read_only: true, creates: false, ..opener };
-        drop(reader.open().map_err(|error| unreachable(url, &error))?);
+        Self::reading(Opener { access: Access::Read, creates: false, ..opener }, writer, options)
+    }
+
+    /// Connects to read alone: a SQLite file stays as it is to the byte, and may be a copy where nobody can write. What is
+    /// being served is read as it was committed.
+    ///
+    /// # Errors
+    /// As [`Db::connect`]; a SQLite file that is not there.
+    pub fn inspect(url: &DatabaseUrl, options: Options) -> Result<Self> {
+        let opener = Opener::new(url, options.statement_timeout_ms, Access::Inspect);
+        Self::reading(Opener { creates: false, ..opener }, None, options)
+    }
+
+    fn reading(reader: Opener, writer: Option<Writer>, options: Options) -> Result<Self> {
+        drop(reader.open().map_err(|error| unreachable(&reader.url, &error))?);
         let pool = r2d2::Pool::builder()
             .max_size(options.pool_size)
             .min_idle(Some(1))

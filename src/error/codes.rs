@@ -115,5 +115,5 @@ codes! {
     EventConflict, "eventConflict", 409, "The event id was applied with other content", "Give a new event a new id; a repeated event must be the same to the letter.";
     RateLimited, "rateLimited", 429, "Too many requests", "Wait as `Retry-After` says.";
     InternalError, "internalError", 500, "The server failed", "Try again; if it stays, tell the support the `requestId`.";
-    ServiceUnavailable, "serviceUnavailable", 503, "The service cannot answer now", "Try again as `Retry-After` says.";
+    ServiceUnavailable, "serviceUnavailable", 503, "The service cannot answer now", "Repeat the request as `Retry-After` says, with the same `Idempotency-Key`: it may have happened.";
 }

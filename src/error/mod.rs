@@ -62,6 +62,10 @@ pub struct ReachedLimit {
     pub seconds: u32,
 }
 
+/// Why a request failed that its caller learns nothing of but the [`Problem`]; for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause(pub String);
+
 /// Broken rules that a problem tells at most: an answer does not grow with the request.
 const MAX_ERRORS: usize = 100;
 
@@ -288,13 +292,14 @@ impl ResponseError for Error {
         StatusCode::from_u16(self.problem().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// An answer without a body that carries the [`Problem`] for the outermost middleware to render.
+    /// An answer without a body that carries the [`Problem`] for the outermost middleware to render, and the [`Cause`] of a
+    /// failure for it to log: it alone knows which request that was.
     fn error_response(&self) -> HttpResponse {
-        if matches!(self, Self::Database(_) | Self::Internal(_) | Self::Unavailable(_)) {
-            log::error!("{self}");
-        }
         let mut response = HttpResponse::new(self.status_code());
         response.extensions_mut().insert(self.problem());
+        if matches!(self, Self::Database(_) | Self::Internal(_) | Self::Unavailable(_)) {
+            response.extensions_mut().insert(Cause(self.to_string()));
+        }
         response
     }
 }

@@ -21,7 +21,7 @@ use super::problem::render;
 use super::request::{CameAsHead, RequestId};
 use crate::auth::principal::Authentication;
 use crate::clock::Timestamp;
-use crate::error::Error;
+use crate::error::{Cause, Error};
 use crate::state::AppState;
 
 /// The header with the request's id.
@@ -53,7 +53,7 @@ pub async fn edge(
     }
 }
 
-/// Refuses the wrong method of a path without parameters, and makes a panic behind it an error, which is answered as 500.
+/// Refuses the wrong method of a path without parameters, and guards what is behind it as [`survive`] does.
 ///
 /// # Errors
 /// What the inner service returns, and a panic.
@@ -65,6 +65,17 @@ pub async fn guard(
     if let Some(problem) = app.and_then(|app| app.contract.misused_literal(request.path(), request.method())) {
         return Ok(request.error_response(Error::from(problem)));
     }
+    survive(request, next).await
+}
+
+/// Makes a panic an error, which is answered as 500.
+///
+/// # Errors
+/// What the inner service returns, and a panic.
+pub async fn survive(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     // What a panicking handler held is dropped with it; the shared state locks or swaps whole values.
     let call = AssertUnwindSafe(async move { next.call(request).await });
     let result = call.catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("a handler panicked").into()));
@@ -113,6 +124,7 @@ impl Visit {
         app: Option<&AppState>,
         response: HttpResponse<BoxBody>,
     ) -> HttpResponse<BoxBody> {
+        self.log_cause(&response);
         let mut response = render(response, &self.path, &self.request_id);
         let pattern = request.and_then(HttpRequest::match_pattern);
         let is_public = app
@@ -150,6 +162,12 @@ impl Visit {
             let may_be_kept = is_public && headers.contains_key(header::ETAG);
             let caching = if may_be_kept { "no-cache" } else { "no-store" };
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+        }
+    }
+
+    fn log_cause(&self, response: &HttpResponse<BoxBody>) {
+        if let Some(Cause(cause)) = response.extensions().get() {
+            log::error!(requestId = self.request_id.as_str(); "{cause}");
         }
     }
 

@@ -63,7 +63,8 @@ impl MailRow {
 pub fn enqueue(conn: &mut Conn, context: &Context, to: Recipient, letter: &Letter) -> Result<()> {
     let (user_id, email) = match to {
         Recipient::User(id) => (Some(id), None),
-        Recipient::Email(email) => (None, Some(email)),
+        // As addresses are compared, so that the letters to one are found.
+        Recipient::Email(email) => (None, Some(email.to_ascii_lowercase())),
     };
     let row = MailRow {
         id: MailId::new(context.now),
@@ -111,6 +112,36 @@ pub fn remove(conn: &mut Conn, id: MailId) -> Result<()> {
     Ok(())
 }
 
+/// Takes out, unsent, the letters that would give a user a link for setting its password, also those that are claimed: all
+/// of them, or those that are older than the letter `before`.
+///
+/// # Errors
+/// The database's failure.
+pub fn withdraw_links(conn: &mut Conn, user_id: UserId, email: &str, before: Option<MailId>) -> Result<()> {
+    let columns = (mails::id, mails::letter);
+    let mut letters: Vec<(MailId, String)> =
+        mails::table.filter(mails::user_id.eq(user_id)).select(columns).load(conn)?;
+    let to_address = mails::table.filter(mails::email.eq(email.to_ascii_lowercase()));
+    letters.extend(to_address.select(columns).load::<(MailId, String)>(conn)?);
+    let has_link = |letter: &str| serde_json::from_str::<Letter>(letter).is_ok_and(|it| it.token_kind().is_some());
+    for (id, letter) in letters {
+        if before.is_none_or(|before| id < before) && has_link(&letter) {
+            remove(conn, id)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many letters wait, and when the oldest of them was written, in the domain's time.
+///
+/// # Errors
+/// The database's failure.
+pub fn waiting(conn: &mut Conn) -> Result<(i64, Option<Timestamp>)> {
+    let oldest = mails::table.order(mails::id).limit(1).select(mails::created_at).get_result(conn).optional()?;
+    let Some(oldest) = oldest else { return Ok((0, None)) };
+    Ok((mails::table.count().get_result(conn)?, Some(oldest)))
+}
+
 /// Takes every letter out, unsent.
 ///
 /// # Errors
@@ -120,21 +151,32 @@ pub fn clear(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Lets a letter wait after an attempt that failed, each time for longer; false where it is abandoned instead. `row` is as
-/// it was before the claim.
+/// What becomes of a letter whose delivery failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Postponed {
+    /// It waits for another attempt.
+    Waits,
+    /// That was the last attempt.
+    Abandoned,
+    /// It was taken out meanwhile, or another server has it.
+    Gone,
+}
+
+/// Lets a letter wait after an attempt that failed, each time for longer, or takes it out. `row` is as it was before the
+/// claim.
 ///
 /// # Errors
 /// The database's failure.
-pub fn postpone(conn: &mut Conn, row: &MailRow) -> Result<bool> {
+pub fn postpone(conn: &mut Conn, row: &MailRow) -> Result<Postponed> {
     let attempts = row.attempts + 1;
-    if attempts >= MAX_ATTEMPTS {
-        remove(conn, row.id)?;
-        return Ok(false);
-    }
     let claimed = mails::table.find(row.id).filter(mails::attempts.eq(attempts));
-    let next = Timestamp::machine().plus_seconds(wait_s(attempts));
-    diesel::update(claimed).set(mails::next_attempt_at.eq(next)).execute(conn)?;
-    Ok(true)
+    let (changed, outcome) = if attempts >= MAX_ATTEMPTS {
+        (diesel::delete(claimed).execute(conn)?, Postponed::Abandoned)
+    } else {
+        let next = Timestamp::machine().plus_seconds(wait_s(attempts));
+        (diesel::update(claimed).set(mails::next_attempt_at.eq(next)).execute(conn)?, Postponed::Waits)
+    };
+    Ok(if changed == 1 { outcome } else { Postponed::Gone })
 }
 
 fn wait_s(attempts: i32) -> i64 {

@@ -51,8 +51,9 @@ number. Rates are percent as decimal strings (`\"32.5\"`). Times are RFC 3339 in
 
 Each credential has a token bucket, told in the headers `RateLimit-Policy` and `RateLimit`; an empty one is 429 with \
 `Retry-After` in seconds. Sign-in, sign-up, passwords, invitations and new sub-accounts have limits of their own: with their \
-429 the two headers tell the one that refused, by its name. Bodies have at most \
-1 MiB, operator's batches 4 MiB. 503 with `Retry-After` means that the server is busy: nothing has happened, try again.
+429 the two headers tell the one that refused, by its name. Bodies have at most 1 MiB, operator's batches 4 MiB. 503 with \
+`Retry-After` means that the server is busy, or did not hear from its database whether the change was made: repeat the \
+request with the same `Idempotency-Key`, for it may have happened.
 
 ## Changes
 

@@ -116,9 +116,29 @@ fn the_file_of_secrets_beside_the_database_is_named() {
     let database = Database::create(Engine::Sqlite).expect("SQLite is always there");
     let secrets = database.directory.path().join("test.db.secrets");
     std::fs::write(&secrets, "").expect("a file");
-    let output = run_command(on(&database, &["backup", "copy.db"]));
+    let mut command = on(&database, &["backup", "copy.db"]);
+    command.env_remove("STAPE_ENCRYPTION_KEY");
+    let output = run_command(command);
     assert!(text(&output.stdout).contains("test.db.secrets"), "{}", text(&output.stdout));
     assert!(Path::new(database.directory.path()).join("copy.db").exists());
+    // The environment's key is in force, whatever lies beside the database.
+    let output = run_command(on(&database, &["backup", "another.db"]));
+    let said = text(&output.stdout);
+    assert!(said.contains("STAPE_ENCRYPTION_KEY") && !said.contains("test.db.secrets"), "{said}");
+}
+
+#[test]
+fn a_copy_is_as_it_was_after_it_was_verified() {
+    let database = Database::create(Engine::Sqlite).expect("SQLite is always there");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // What a URL has a meaning for is only a part of the name.
+    let copy = directory.path().join("a copy?mode=rwc#1%20.db");
+    let name = copy.to_str().expect("a path");
+    assert!(run_command(on(&database, &["backup", name])).status.success());
+    let before = std::fs::read(&copy).expect("the copy");
+    verified(&database, &format!("sqlite://{name}"));
+    assert_eq!(std::fs::read(&copy).expect("the copy"), before);
+    assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1);
 }
 
 #[test]

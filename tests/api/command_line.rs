@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, ENCRYPTION_KEY as OLD_KEY, Engine, PASSWORD, Process, binary, on, operator_key, payment,
+    Client, Database, ENCRYPTION_KEY as OLD_KEY, Engine, PASSWORD, Process, beside, binary, on, operator_key, payment,
     run_command as run, text,
 };
 
@@ -40,24 +40,13 @@ both_engines!(
     payout_methods_come_under_a_new_key_while_a_server_runs,
     what_no_key_opens_is_named_and_left,
     sigterm_ends_a_server_cleanly,
+    verify_goes_on_behind_a_value_that_cannot_be_read,
     verify_names_a_difference_and_exits_with_one,
 );
 
 fn with(engine: Engine, test: impl AsyncFnOnce(Rc<Database>)) {
     let Some(database) = Database::create(engine) else { return };
     actix_web::rt::System::new().block_on(test(Rc::new(database)));
-}
-
-/// Signs up and in, and gives the access token.
-async fn sign_up(server: &Process, kind: &str) -> String {
-    let person = json!({
-        "kind": kind, "email": "ann@example.com", "password": PASSWORD, "firstName": "Ann", "lastName": "Archer",
-    });
-    let visitor = Client::new(server.address.clone());
-    visitor.post("/v3/accounts", &person).await.expect(201);
-    let credentials = json!({"email": "ann@example.com", "password": PASSWORD});
-    let session = visitor.post("/v3/sessions", &credentials).await.expect(201);
-    session["accessToken"].as_str().expect("an access token").to_owned()
 }
 
 async fn an_operator_key_is_printed_alone(database: Rc<Database>) {
@@ -113,7 +102,7 @@ async fn post_until_killed(client: &Client, batches: &[Value]) -> usize {
 async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Database>) {
     let key = operator_key(&database);
     let mut server = Process::start(on(&database, &["serve"]));
-    let login = sign_up(&server, "standard").await;
+    let login = server.sign_up("standard").await;
     let container = json!({"name": "shop", "product": "sgtmContainer"});
     let container = server.client(&login).post("/v3/containers", &container).await.expect(201);
     let container = container["id"].as_str().expect("an id");
@@ -145,7 +134,7 @@ async fn a_killed_server_loses_nothing_that_it_acknowledged(database: Rc<Databas
 
 async fn a_killed_server_loses_no_click_that_it_answered(database: Rc<Database>) {
     let mut server = Process::start(on(&database, &["serve"]));
-    let login = sign_up(&server, "agency").await;
+    let login = server.sign_up("agency").await;
     let links = server.client(&login).list("/v3/referral-links").await;
     let path = format!("/r/{}", links[0]["code"].as_str().expect("a code"));
     let visitor = Client::new(server.address.clone());
@@ -181,6 +170,31 @@ async fn migrating_again_changes_nothing(database: Rc<Database>) {
     }
 }
 
+async fn verify_goes_on_behind_a_value_that_cannot_be_read(database: Rc<Database>) {
+    let key = operator_key(&database);
+    let server = Process::start(on(&database, &["serve"]));
+    let sign_up = async |kind: &str, email: &str| {
+        let person =
+            json!({"kind": kind, "email": email, "password": PASSWORD, "firstName": "Ann", "lastName": "Archer"});
+        let account = server.client(&key).post("/v3/accounts", &person).await.expect(201);
+        account["id"].as_str().expect("an id").to_owned()
+    };
+    let (first, second) = (sign_up("agency", "ann@example.com").await, sign_up("agency", "bea@example.com").await);
+    assert_eq!(server.terminate(), Some(0));
+    write(
+        &database,
+        "INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
+         SELECT id, 'ZZZ', 7, 0, 0 FROM accounts WHERE email = 'ann@example.com'; \
+         INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
+         SELECT id, 'USD', 7, 0, 0 FROM accounts WHERE email = 'bea@example.com'",
+    );
+    let output = run(on(&database, &["verify"]));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    let unreadable = said.lines().find(|line| line.contains("currency") && line.contains(&first));
+    assert!(unreadable.is_some_and(|line| line.contains("portfolio")) && said.contains(&second), "{said}");
+}
+
 async fn verify_names_a_difference_and_exits_with_one(database: Rc<Database>) {
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
     let stray = "INSERT INTO manager_values (account_id, currency, paid_containers, monthly_minor, referral_minor) \
@@ -197,8 +211,11 @@ async fn verify_names_a_difference_and_exits_with_one(database: Rc<Database>) {
     assert_eq!(run(on(&database, &["verify"])).status.code(), Some(0));
     let write =
         move |conn: &mut stape_api::db::Conn| Ok(diesel::connection::SimpleConnection::batch_execute(conn, stray)?);
+    // What is served is read as it is: on SQLite in the log beside the file.
+    let server = Process::start(on(&database, &["serve"]));
     database.connect().write_blocking(write).expect("a row behind the product's back");
     let output = run(on(&database, &["verify"]));
+    server.client(&key).get("/health/ready").await.expect(200);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains(&id[4..]), "{}", text(&output.stdout));
 }
@@ -248,6 +265,7 @@ fn errors_of_configuration_name_the_setting() {
         ("STAPE_ENCRYPTION_KEY", "c2hvcnQ="),
         ("STAPE_RATE_LIMIT", "fast"),
         ("STAPE_WORKERS", "0"),
+        ("STAPE_WORKERS", "100000"),
         ("STAPE_LOG_FORMAT", "xml"),
         ("STAPE_CORS_ORIGINS", "everywhere"),
         ("STAPE_TEST_CLOCK", "yesterday"),
@@ -273,6 +291,17 @@ fn postgres_wants_its_secrets_from_the_environment() {
     });
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("is required with PostgreSQL"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn commands_that_look_at_what_there_is_make_no_database() {
+    for command in [&["operator-key", "list"][..], &["operator-key", "revoke", "opk_01K5VEYV6AE1K9BPXF8KQEFMDR"]] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let output = run(beside(&directory, command));
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("DATABASE_URL: "), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
 }
 
 #[test]
@@ -322,7 +351,7 @@ fn with_keys(database: &Database, arguments: &[&str], present: &str, previous: O
 /// Sets a payout method, and keeps a copy as a payout does; gives the login.
 async fn set_method(database: &Database) -> String {
     let server = Process::start(on(database, &["serve"]));
-    let login = sign_up(&server, "agency").await;
+    let login = server.sign_up("agency").await;
     let method = json!({
         "type": "sepa", "details": {"holder": "Archer", "iban": "DE89370400440532013000"}, "password": PASSWORD,
     });

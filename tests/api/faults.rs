@@ -229,6 +229,28 @@ fn an_account_whose_commissions_cannot_become_ready_keeps_no_other_one_waiting()
 }
 
 #[test]
+fn more_stuck_commissions_than_one_look_takes_keep_nobody_waiting() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        let (stuck, other) = (app.partner().await, app.partner().await);
+        let (_, container) = app.client_with_container(&stuck).await;
+        for _ in 0..2 {
+            let batch: Vec<_> = (0..600).map(|_| payment(&container).at("2026-01-01T00:00:00Z")).collect();
+            app.apply(&batch).await;
+        }
+        let (_, container) = app.client_with_container(&other).await;
+        app.move_clock("2026-01-01T00:01:00Z").await;
+        app.apply(&[payment(&container).at("2026-01-01T00:01:00Z")]).await;
+        execute(app, &[STUCK]);
+        let due = json!({"now": "2026-01-31T00:00:00Z"});
+        app.operator().await.post("/v3/operator/test-clock", &due).await.problem("internalError");
+        let login = app.sign_in(&other.email, crate::support::PASSWORD).await;
+        assert_eq!(login.list("/v3/commissions").await[0]["status"], "readyToPayout");
+        execute(app, &["DROP TRIGGER stuck"]);
+        app.move_clock("2026-01-31T00:00:01Z").await;
+    });
+}
+
+#[test]
 fn an_account_that_cannot_be_checked_keeps_the_check_from_no_other_one() {
     run(Engine::Sqlite, async |app: &TestApp| {
         for _ in 0..2 {

@@ -78,6 +78,12 @@ async fn metrics_have_a_port_of_their_own_when_it_is_configured(app: &TestApp) {
     let server = TestApp::start_with(&app.database, |settings| settings.metrics_bind = Some(free.to_string())).await;
     let metrics = reqwest::get(format!("http://{free}/metrics")).await.expect("an answer");
     assert_eq!(metrics.status(), 200);
+    for path in ["/health/live", "/v3/account", "/nothing"] {
+        let answer = reqwest::get(format!("http://{free}{path}")).await.expect("an answer");
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    let post = reqwest::Client::new().post(format!("http://{free}/health/live")).send().await.expect("an answer");
+    assert_eq!(post.status(), 404);
     server.visitor().get("/metrics").await.problem("authenticationRequired");
     server.stop().await;
 }

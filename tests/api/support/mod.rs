@@ -21,7 +21,7 @@ pub use engine::{Database, Engine, run};
 pub use event::{Event, money, payment, refund, subscription, usd};
 pub use mail::Mail;
 pub use postgres::programs as postgres_programs;
-pub use process::{ENCRYPTION_KEY, JWT_SECRET, Process, binary, on, operator_key, run as run_command, text};
+pub use process::{ENCRYPTION_KEY, JWT_SECRET, Process, beside, binary, on, operator_key, run as run_command, text};
 pub use smtp::SmtpServer;
 pub use statements::breach;
 

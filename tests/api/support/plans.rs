@@ -26,6 +26,8 @@ const ALLOWED: &[(&str, &str, &str)] = &[
     // A new version of the program looks once whether what it leaves out is in use.
     ("containers", "SELECT EXISTS (", "a plan or a currency"),
     ("ledger_balances", "SELECT EXISTS (", "a currency"),
+    // A metric, now and then, of a table that is empty but while mails do not leave.
+    ("mails", "SELECT COUNT(*)", "all that wait"),
 ];
 
 #[derive(QueryableByName)]

@@ -3,7 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use super::{Client, Database};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{Client, Database, PASSWORD};
 
 /// The key that encrypts payout methods where a test names no other.
 pub const ENCRYPTION_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -28,6 +31,13 @@ pub fn on(database: &Database, arguments: &[&str]) -> Command {
         .env("STAPE_ENCRYPTION_KEY", ENCRYPTION_KEY)
         .env("STAPE_MAIL_DIR", database.directory.path().join("outbox"))
         .current_dir(database.directory.path());
+    command
+}
+
+/// The binary on `stape.db` of a directory, without a secret in the environment.
+pub fn beside(directory: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = binary(arguments);
+    command.current_dir(directory.path()).env("STAPE_BIND", "127.0.0.1:0");
     command
 }
 
@@ -70,6 +80,17 @@ impl Process {
             .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
             .expect("the server says where it listens");
         Self { child, address }
+    }
+
+    /// Signs Ann up and in, and gives the access token.
+    pub async fn sign_up(&self, kind: &str) -> String {
+        let person = json!({
+            "kind": kind, "email": "ann@example.com", "password": PASSWORD, "firstName": "Ann", "lastName": "Archer",
+        });
+        self.visitor().post("/v3/accounts", &person).await.expect(201);
+        let credentials = json!({"email": "ann@example.com", "password": PASSWORD});
+        let session = self.visitor().post("/v3/sessions", &credentials).await.expect(201);
+        session["accessToken"].as_str().expect("an access token").to_owned()
     }
 
     pub fn visitor(&self) -> Client {

@@ -1,0 +1,2 @@
+DROP INDEX mails_by_email;
+DROP INDEX mails_by_user;

@@ -1,0 +1,31 @@
+//! What a server writes down.
+
+use serde_json::Value;
+
+use crate::support::{Process, beside};
+
+/// What a server says of a request that it cannot serve, for its database has gone.
+async fn logged_failure(format: &str) -> String {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = std::fs::File::create(directory.path().join("log")).expect("a file");
+    let mut command = beside(&directory, &["serve"]);
+    command.env("STAPE_LOG_FORMAT", format).stderr(log);
+    let server = Process::start_logging(command);
+    std::fs::rename(directory.path().join("stape.db"), directory.path().join("gone.db")).expect("it can be moved");
+    let request = server.visitor().request(reqwest::Method::GET, "/health/ready").header("x-request-id", "mine-7");
+    request.send().await.problem("serviceUnavailable");
+    drop(server);
+    std::fs::read_to_string(directory.path().join("log")).expect("the log")
+}
+
+#[actix_web::test]
+async fn the_cause_of_a_failure_is_logged_with_the_requests_id() {
+    let text = logged_failure("text").await;
+    let with_id = |line: &&str| line.contains("requestId=mine-7");
+    assert!(text.lines().filter(with_id).any(|line| line.contains("ERROR") && line.contains("unavailable")), "{text}");
+    assert!(text.lines().filter(with_id).any(|line| line.contains("GET /health/ready 503")), "{text}");
+    let json = logged_failure("json").await;
+    let lines = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let of_request: Vec<Value> = lines.filter(|line| line["requestId"] == "mine-7").collect();
+    assert!(of_request.iter().any(|line| line["level"] == "ERROR"), "{json}");
+}
