@@ -48,13 +48,15 @@
 //! - Whoever changes what belongs to accounts locks their rows first, all of them, in the order of their ids
 //!   ([`accounts::lock`]). That lock guards an account's balances, counters, links, containers and feed.
 //! - What is answered is durable. An error leaves nothing behind.
-//! - Time and ids come from outside a service ([`context::Context`]); nothing but [`clock`] asks the system for the time.
+//! - The domain's time comes from outside a service ([`context::Context`]); nothing but [`clock`] asks the system for the
+//!   time of day.
 //!
 //! # What is not there
 //!
-//! Nothing outside [`db`] knows the pool; nothing but handlers knows actix; nothing but [`error`] knows status codes. There
-//! are no sequences, triggers, advisory locks, `LISTEN` or temporary tables in the database, no state in a server beyond
-//! caches of at most a second, no mocks, and no unsafe code.
+//! Nothing outside [`db`] knows the pool; no rule of the program knows actix or a status code: handlers and [`http`] do, and
+//! which status a refusal has is said in [`error`] alone. There are no sequences, triggers, advisory locks, `LISTEN` or
+//! temporary tables in the database, no state in a server beyond limits and caches of at most a second, no mocks, and no
+//! unsafe code.
 
 pub mod accounts;
 pub mod api_keys;

@@ -142,6 +142,7 @@ pub struct SignUp {
     /// What the account will be.
     pub kind: SignUpKind,
     /// The owner's e-mail address; it signs in with it. Unique over all users, whatever the case of its letters.
+    #[serde(deserialize_with = "trimmed")]
     #[validate(custom(function = "validate_email"))]
     #[schema(format = "email", max_length = 254, example = "ann@agency.example")]
     pub email: String,

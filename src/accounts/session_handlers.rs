@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::http::address::client_key;
 use crate::http::routes::{ServiceConfig, scope};
-use crate::http::{Body, Command, NoFields, Refused};
+use crate::http::{Body, Command, NoFields, Refused, trimmed};
 use crate::state::App;
 
 /// Registers the operations.
@@ -28,6 +28,7 @@ pub fn routes(config: &mut ServiceConfig) {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignIn {
     /// The user's e-mail address, in any case.
+    #[serde(deserialize_with = "trimmed")]
     #[validate(length(min = 1, max = 254))]
     #[schema(min_length = 1, max_length = 254, example = "ann@agency.example")]
     pub email: String,

@@ -54,10 +54,12 @@ async fn nobody_signs_up_as_a_partner(app: &TestApp) {
 }
 
 async fn an_email_address_belongs_to_one_user_whatever_its_case(app: &TestApp) {
-    app.visitor().post("/v3/accounts", &sign_up("standard", "Ann@Example.com")).await.expect(201);
+    let made = app.visitor().post("/v3/accounts", &sign_up("standard", " Ann@Example.com ")).await.expect(201);
+    assert_eq!(made["email"], "Ann@Example.com");
     let again = app.visitor().post("/v3/accounts", &sign_up("agency", "aNN@example.COM")).await;
     again.problem("emailTaken");
     app.sign_in("ANN@example.com", PASSWORD).await;
+    app.sign_in(" ann@example.com", PASSWORD).await;
 }
 
 async fn an_email_address_is_taken_once_also_by_eight_at_once(app: &TestApp) {

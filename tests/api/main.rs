@@ -1,7 +1,8 @@
 //! The API as its users see it: a real server over HTTP, on SQLite and on PostgreSQL.
 //!
 //! One file per feature; each test is a sentence and runs on both engines. Every test ends with a look by `verify` at the
-//! database it leaves. No test sleeps: the clock is set.
+//! database it leaves. No test waits for a time to come: the clock is set. What other threads do is looked for
+//! until it is there, or cut off in its midst.
 
 mod support;
 
