@@ -14,7 +14,7 @@ use stape_api::auth::Scopes;
 use stape_api::batch::{Outcome, Verdict};
 use stape_api::billing::Element;
 use stape_api::billing::ingest::{Batch, apply_batches};
-use stape_api::clock::Timestamp;
+use stape_api::clock::{Clock, Timestamp};
 use stape_api::commissions::maturity;
 use stape_api::containers::{self, ContainerRow, CreateContainer, OwnershipRow, Product, slots};
 use stape_api::context::Context;
@@ -205,7 +205,11 @@ fn join(conn: &mut Conn, context: &Context, number: usize, has_key: bool) -> Res
         made.push(containers::service::create(conn, context, client_id, false, &input)?.id);
     }
     let elements = made.iter().map(|container| Element::read(subscription(*container, context.now))).collect();
-    expect_applied(&apply_batches(conn, context.now, &[Batch { context: context.clone(), elements }])?)?;
+    expect_applied(&apply_batches(
+        conn,
+        &Clock::standing_at(context.now),
+        &[Batch { context: context.clone(), elements }],
+    )?)?;
     let application = applications::file(conn, context, id)?;
     applications::approve(conn, context, application.id)?;
     let scopes = Scopes::of_owner(AccountKind::Partner);
@@ -230,8 +234,8 @@ fn free_container(row: ContainerRow) -> ContainerRow {
 
 fn apply(db: &Db, context: &Context, events: &[Value]) -> Result<()> {
     let batch = [Batch { context: context.clone(), elements: events.iter().cloned().map(Element::read).collect() }];
-    let now = context.now;
-    expect_applied(&db.write_blocking(move |conn| apply_batches(conn, now, &batch))?)
+    let clock = Clock::standing_at(context.now);
+    expect_applied(&db.write_blocking(move |conn| apply_batches(conn, &clock, &batch))?)
 }
 
 fn expect_applied(verdicts: &[Vec<Verdict>]) -> Result<()> {

@@ -15,7 +15,7 @@ use super::models::BillingEventRow;
 use super::world::World;
 use crate::audit::{self, AuditRow};
 use crate::batch::{self, BatchResults, Outcome, Verdict, refuse_oversize};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::db::{self, Conn, Db, keep_plans};
 use crate::error::{Code, Error, Problem, Result};
@@ -146,7 +146,7 @@ fn write_group(db: &Db, clock: &Clock, group: &[Batch]) -> Result<Vec<Vec<Verdic
     loop {
         attempt += 1;
         let (batches, clock) = (group.to_vec(), clock.clone());
-        match db.write_blocking(move |conn| apply_batches(conn, clock.now(), &batches)) {
+        match db.write_blocking(move |conn| apply_batches(conn, &clock, &batches)) {
             // Two servers took the same ids at once: what the other one wrote is visible to the next attempt.
             Err(Error::Database(error)) if attempt < CONFLICT_ATTEMPTS && took_an_id(&error) => {}
             done => return done,
@@ -154,13 +154,16 @@ fn write_group(db: &Db, clock: &Clock, group: &[Batch]) -> Result<Vec<Vec<Verdic
     }
 }
 
-/// Applies the elements of batches in one transaction; answers the verdicts on each batch.
+/// Applies the elements of batches in one transaction; answers the verdicts on each batch. Its time is told under the locks of
+/// the accounts: what waited for them over the end of a month is posted in the next one, for the statement of a month that is
+/// over never changes.
 ///
 /// # Errors
 /// The database's own failure; refusals are verdicts.
-pub fn apply_batches(conn: &mut Conn, now: Timestamp, batches: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
+pub fn apply_batches(conn: &mut Conn, clock: &Clock, batches: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
     keep_plans(conn)?;
     let mut world = World::load(conn, batches.iter().flat_map(|batch| batch.elements.iter()))?;
+    let now = clock.now();
     let mut verdicts = Vec::with_capacity(batches.len());
     for batch in batches {
         let context = Context { now, ..batch.context.clone() };

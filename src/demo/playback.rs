@@ -12,7 +12,7 @@ use crate::accounts::service::NewAccount;
 use crate::batch::{Outcome, Verdict};
 use crate::billing::Element;
 use crate::billing::ingest::{Batch, apply_batches};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::commissions::maturity;
 use crate::containers::{CreateContainer, reports};
 use crate::context::Context;
@@ -209,10 +209,10 @@ impl Scene<'_> {
         if events.is_empty() {
             return Ok(());
         }
-        let now = self.at(day, 12);
-        let context = Context { request_id: format!("demo-{day}"), ..Context::system(now) };
+        let clock = Clock::standing_at(self.at(day, 12));
+        let context = Context { request_id: format!("demo-{day}"), ..Context::system(clock.now()) };
         let batch = [Batch { context, elements: events.into_iter().map(Element::read).collect() }];
-        let verdicts = self.db.write_blocking(move |conn| apply_batches(conn, now, &batch))?;
+        let verdicts = self.db.write_blocking(move |conn| apply_batches(conn, &clock, &batch))?;
         expect_applied(verdicts.iter().flatten())
     }
 

@@ -10,7 +10,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use stape_api::billing::ingest::apply_batches;
-use stape_api::clock::Timestamp;
+use stape_api::clock::Clock;
 use stape_api::db::schema::settings;
 use stape_api::db::{Conn, Db, KeepPrepared, Options, is_lock_timeout, is_unique_violation, migrate, with_conn};
 use stape_api::error::{Error, Result};
@@ -171,7 +171,7 @@ fn billing_events_keep_the_plans_of_their_transaction_and_of_no_other() {
         Ok(diesel::select(sql::<Text>("current_setting('plan_cache_mode')")).get_result(conn)?)
     };
     let during = db.write_blocking(move |conn| {
-        apply_batches(conn, Timestamp::machine(), &[])?;
+        apply_batches(conn, &Clock::Machine, &[])?;
         mode(conn)
     });
     assert_eq!(during.expect("a transaction"), "force_generic_plan");

@@ -10,7 +10,7 @@ use diesel::sql_types::BigInt;
 use serde_json::json;
 use stape_api::db::Conn;
 
-use crate::support::{Account, Answer, Engine, TestApp, feed, places, run};
+use crate::support::{Account, Answer, Engine, TestApp, feed, payment, places, run, usd};
 
 /// How long a request may take to come to the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -127,5 +127,45 @@ fn a_transfer_is_told_to_nobody_who_lost_the_client_meanwhile() {
         let told = feed(&before.login).await.len();
         overtaken(app, &giver.id, transfer, relink(&giver.id, &after)).await.expect(202);
         assert_eq!(feed(&before.login).await.len(), told);
+    });
+}
+
+#[test]
+fn a_payment_that_waits_over_the_end_of_a_month_changes_no_statement_of_it() {
+    on_postgres(async |app| {
+        let partner = app.partner().await;
+        let (client, container) = app.client_with_container(&partner).await;
+        let key = app.api_key(&partner, &["payouts:read"]).await;
+        app.move_clock("2026-01-31T23:59:59.999Z").await;
+        let paid = payment(&container).at("2026-01-31T23:59:59Z");
+        let (watcher, (release, released)) = (app.database.connect(), mpsc::channel::<()>());
+        let (holding, held) = mpsc::channel();
+        let (holding, released) = (Mutex::new(holding), Mutex::new(released));
+        let holder = app.database.connect();
+        let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(&client));
+        let thread = std::thread::spawn(move || {
+            holder.write_blocking(move |conn| {
+                conn.batch_execute(&lock)?;
+                holding.lock().expect("not poisoned").send(()).expect("the test listens");
+                released.lock().expect("not poisoned").recv().expect("the test lets go");
+                Ok(())
+            })
+        });
+        held.recv().expect("the account is held");
+        let over = async {
+            while !watcher.read_blocking(is_waited_for).expect("the database answers") {
+                tokio::task::yield_now().await;
+            }
+            app.move_clock("2026-02-01T00:00:00Z").await;
+            let january = key.get("/v3/statements/2026-01?currency=USD").await.expect(200);
+            release.send(()).expect("somebody holds it");
+            january
+        };
+        let paid = [paid];
+        let (_, january) = tokio::join!(app.apply(&paid), over);
+        thread.join().expect("no panic").expect("the account is let go");
+        assert_eq!(key.get("/v3/statements/2026-01?currency=USD").await.expect(200), january);
+        let february = key.get("/v3/statements/2026-02?currency=USD").await.expect(200);
+        assert_eq!((&february["openingBalance"], &february["earned"]), (&january["closingBalance"], &usd("6.00")));
     });
 }
