@@ -25,12 +25,12 @@ pub struct Badge {
     link_url: String,
     /// HTML that shows the badge in the visitor's colour scheme and leads to the referral link.
     #[schema(
-        example = "<a href=\"https://api.stape.io/r/k3v9x0m2ab\"><img src=\"https://api.stape.io/badge/k3v9x0m2ab.svg?theme=light\" alt=\"Stape Advanced partner\" width=\"248\" height=\"72\"></a>"
+        example = "<a href=\"https://api.stape.io/r/k3v9x0m2ab\" target=\"_blank\" rel=\"noopener\"><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"https://api.stape.io/badge/k3v9x0m2ab.svg?theme=dark\"><img src=\"https://api.stape.io/badge/k3v9x0m2ab.svg?theme=light\" alt=\"Stape Advanced Partner\" width=\"248\" height=\"72\"></picture></a>"
     )]
     html: String,
     /// Markdown that shows the light badge and leads to the referral link.
     #[schema(
-        example = "[![Stape Advanced partner](https://api.stape.io/badge/k3v9x0m2ab.svg?theme=light)](https://api.stape.io/r/k3v9x0m2ab)"
+        example = "[![Stape Advanced Partner](https://api.stape.io/badge/k3v9x0m2ab.svg?theme=light)](https://api.stape.io/r/k3v9x0m2ab)"
     )]
     markdown: String,
 }

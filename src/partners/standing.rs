@@ -35,7 +35,7 @@ pub struct UpdatePartner {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, minimum = 1, maximum = 20, example = 2)]
     pub level: Option<i32>,
-    /// Whether the level stays whatever the figures say. Without a pin it rises at once to what they earn.
+    /// Whether the level stays whatever the figures say. A pin that is taken off lets the level rise at once to what they earn.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, example = true)]
     pub pinned: Option<bool>,
