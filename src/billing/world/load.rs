@@ -136,10 +136,10 @@ impl World {
             .select(BillingEventRow::as_select())
             .kept()
             .load(c))?;
-        let (managers, clients): (Vec<AccountRow>, Vec<AccountRow>) =
-            locked.values().cloned().partition(|row| row.kind.is_manager());
+        let managers: Vec<AccountRow> = locked.values().filter(|row| row.kind.is_manager()).cloned().collect();
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
-        let clients: Vec<AccountId> = clients.iter().map(|row| row.id).collect();
+        let clients = locked.values().filter(|row| !row.kind.is_manager());
+        let clients: Vec<AccountId> = clients.map(|row| row.id).collect();
         Ok(Self {
             programs: program::service::history(conn, named.oldest)?,
             owners,
