@@ -153,15 +153,16 @@ fn serve(arguments: Arguments, demo: bool) -> ExitCode {
     }))
 }
 
-/// What a server is told, with secrets that are made for a new database alone: those of another one have been lost, and new
-/// ones would only look like them.
+/// What a server is told, with an encryption key that is made for a new database alone: that of another one has been lost, and a
+/// new one would only look like it.
 fn settings(arguments: Arguments, demo: bool) -> Result<Settings, StartError> {
     let url = arguments.database_url(demo)?;
-    if let Some(file) = arguments.secrets_to_make(&url)
+    if !arguments.has_encryption_key()
+        && let Some(file) = arguments.secrets_to_make(&url)
         && is_in_use(&url)?
     {
         let reason = format!(
-            "is not set, and {}, where the secrets of {url} were, is missing: put it back, or set this and STAPE_JWT_SECRET",
+            "is not set, and {}, where the secrets of {url} were, is missing: put it back, or set this",
             file.display()
         );
         return Err(SettingError::new("STAPE_ENCRYPTION_KEY", reason).into());

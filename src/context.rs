@@ -2,25 +2,40 @@
 
 use crate::auth::Principal;
 use crate::auth::principal::Visitor;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::id::AccountId;
 
 /// The circumstances of one unit of work; every writing service takes one.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The domain's time, read once per unit of work.
+    /// The domain's time, read once per unit of work, or once more under its locks.
     pub now: Timestamp,
     /// Who acts.
     pub actor: Actor,
     /// The request's id, or what started the work.
     pub request_id: String,
+    /// What tells the time.
+    pub clock: Clock,
 }
 
 impl Context {
-    /// Work that the server does by itself.
+    /// Work that begins now.
+    #[must_use]
+    pub fn new(clock: &Clock, actor: Actor, request_id: String) -> Self {
+        Self { now: clock.now(), actor, request_id, clock: clock.clone() }
+    }
+
+    /// Work that the server does by itself, at a time that stands still.
     #[must_use]
     pub fn system(now: Timestamp) -> Self {
-        Self { now, actor: Actor::system(), request_id: "system".to_owned() }
+        Self::new(&Clock::standing_at(now), Actor::system(), "system".to_owned())
+    }
+
+    /// The same at the present moment, which work that moves money takes when it has its locks: what waited for them over the
+    /// end of a month belongs to the next one.
+    #[must_use]
+    pub fn under_locks(&self) -> Self {
+        Self { now: self.clock.now(), ..self.clone() }
     }
 }
 

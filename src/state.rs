@@ -99,7 +99,7 @@ impl AppState {
         let Command { input, key, request_id, .. } = command;
         let claim = key.map(|key| Claim::new(who, key));
         let work = move |conn: &mut Conn| {
-            let context = Context { now: clock.now(), actor: actor.clone(), request_id: request_id.clone() };
+            let context = Context::new(&clock, actor.clone(), request_id.clone());
             match &claim {
                 Some(claim) => idempotency::once(conn, claim, |conn| effect(conn, &context, &input)),
                 None => effect(conn, &context, &input).map(|reply| Outcome { reply, replayed: false }),
@@ -132,7 +132,7 @@ impl AppState {
         let (actor, clock) = (who.into(), self.clock.clone());
         let Body { input, request_id } = body;
         let work = move |conn: &mut Conn| {
-            let context = Context { now: clock.now(), actor: actor.clone(), request_id: request_id.clone() };
+            let context = Context::new(&clock, actor.clone(), request_id.clone());
             effect(conn, &context, &input)
         };
         self.db.write(work).await

@@ -51,7 +51,7 @@ async fn post_billing_events(
 ) -> Result<web::Json<BatchResults>> {
     let instance = request.path().to_owned();
     drop(request);
-    let context = Context { now: app.clock.now(), actor: who.principal().actor(), request_id: batch.request_id };
+    let context = Context::new(&app.clock, who.principal().actor(), batch.request_id);
     app.billing.ingest(context, &instance, batch.input).await.map(web::Json)
 }
 

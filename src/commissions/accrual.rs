@@ -60,10 +60,10 @@ pub fn refund_delta(commission: &CommissionRow, refunded_minor: i64, paid_minor:
     Ok(reversed_total.minor - (commission.reversed_minor - commission.refund_adjusted_minor))
 }
 
-/// End of the review: so many times 24 hours after the payment.
+/// End of the review: so many times 24 hours after the payment, to the millisecond, so that it ends when it is shown to.
 #[must_use]
 pub fn review_until(paid_at: Timestamp, days: u32) -> Timestamp {
-    paid_at.plus_days(i64::from(days))
+    paid_at.plus_days(i64::from(days)).millisecond()
 }
 
 #[cfg(test)]

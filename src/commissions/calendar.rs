@@ -272,7 +272,9 @@ mod tests {
 
     #[test]
     fn the_usual_range_is_so_many_intervals_wherever_it_ends() {
-        for to in ["2026-03-10T00:00:00Z", "2026-03-10T00:00:00.001Z", "2026-03-31T23:59:59Z", "2026-03-29T22:00:00Z"] {
+        for to in
+            ["2026-03-10T00:00:00Z", "2026-03-10T00:00:00.000001Z", "2026-03-31T23:59:59Z", "2026-03-29T22:00:00Z"]
+        {
             for (interval, count) in [(Interval::Day, 30), (Interval::Week, 12), (Interval::Month, 12)] {
                 for zone in [Zone::UTC, zone("Europe/Berlin")] {
                     let from = usual_start(interval, zone, time(to));

@@ -198,13 +198,14 @@ impl TimeSeriesQuery {
     /// 400 for a range that ends before it begins, that is too long, or that touches intervals outside of the years 1970 to 9999.
     fn calendar(&self, now: Timestamp) -> Result<Calendar> {
         let (interval, zone) = (self.interval.unwrap_or(Interval::Day), self.time_zone.unwrap_or(Zone::UTC));
+        let until = self.to.map_or(now, |to| to.in_zone(zone));
         // The moment that is now is part of it.
-        let to = self.to.map_or_else(|| now.plus_micros(1), |to| to.in_zone(zone));
+        let to = if self.to.is_some() { until } else { now.plus_micros(1) };
         let from = self.from.map_or_else(|| calendar::usual_start(interval, zone, to), |from| from.in_zone(zone));
         if from > to {
             return Err(invalid_parameter("from", "range", "must not be after `to`"));
         }
-        if from.plus_days(MAX_SERIES_DAYS) < to {
+        if from.plus_days(MAX_SERIES_DAYS) < until {
             return Err(invalid_parameter("from", "range", "must be at most five years before `to`"));
         }
         let spans = calendar::spans(interval, zone, from, to);

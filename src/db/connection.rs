@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -150,11 +151,17 @@ fn create_for_the_owner(path: &Path) {
 
 /// Opens a file for reading without taking part in its log's upkeep.
 fn inspect_sqlite(path: &Path) -> Result<SqliteConnection, OpenError> {
-    let inspected = inspect_at(&address(path, "mode=ro"));
-    match inspected {
+    // SQLite keeps the log beside the file itself, not beside a link to it.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let log_bytes = log_bytes(path);
+    if log_bytes.is_none() {
+        // Whoever serves a file has its log open. Reading through one would leave files beside it, which may be in their owner's way.
+        return inspect_at(&address(path, "mode=ro&immutable=1"));
+    }
+    match inspect_at(&address(path, "mode=ro")) {
         // SQLite reads through a log only where it can put files beside the database. Where it cannot, and nothing waits in a log,
         // nobody else writes to the file either.
-        Err(OpenError::Prepare(error)) if is_file_beside_missing(&error) && !has_log(path) => {
+        Err(OpenError::Prepare(error)) if is_file_beside_missing(&error) && log_bytes == Some(0) => {
             inspect_at(&address(path, "mode=ro&immutable=1"))
         }
         other => other,
@@ -183,13 +190,19 @@ fn address(path: &Path, parameters: &str) -> String {
     format!("{address}?{parameters}")
 }
 
-/// Whether something beside the file belongs to what is in it.
-fn has_log(path: &Path) -> bool {
-    ["-wal", "-journal"].iter().any(|suffix| {
+/// How much beside the file belongs to what is in it; none where there is no log at all. What cannot be looked at counts as more
+/// than nothing.
+fn log_bytes(path: &Path) -> Option<u64> {
+    let beside = ["-wal", "-journal"].iter().filter_map(|suffix| {
         let mut beside = path.as_os_str().to_owned();
         beside.push(suffix);
-        std::fs::metadata(PathBuf::from(beside)).is_ok_and(|file| file.len() > 0)
-    })
+        match std::fs::metadata(PathBuf::from(beside)) {
+            Ok(file) => Some(file.len()),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(_) => Some(u64::MAX),
+        }
+    });
+    beside.max()
 }
 
 /// Has the file written through a log ahead of it. Of several connections that turn it on for a new file at the same moment

@@ -123,6 +123,8 @@ pub fn withdraw_links(conn: &mut Conn, user_id: UserId, email: &str, before: Opt
         mails::table.filter(mails::user_id.eq(user_id)).select(columns).load(conn)?;
     let to_address = mails::table.filter(mails::email.eq(email.to_ascii_lowercase()));
     letters.extend(to_address.select(columns).load::<(MailId, String)>(conn)?);
+    // The newest first: a courier holds a letter that is newer than those which it takes out, so nobody waits in a circle.
+    letters.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
     let has_link = |letter: &str| serde_json::from_str::<Letter>(letter).is_ok_and(|it| it.token_kind().is_some());
     for (id, letter) in letters {
         if before.is_none_or(|before| id < before) && has_link(&letter) {

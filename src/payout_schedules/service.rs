@@ -17,7 +17,7 @@ use crate::error::{Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, Resource};
 use crate::money::{Currency, Money};
-use crate::program::{self, Program};
+use crate::program::{self, CurrencyTerms};
 
 /// The days that every month has.
 const DAYS: std::ops::RangeInclusive<i32> = 1..=28;
@@ -47,7 +47,7 @@ pub fn set(
     account_id: AccountId,
     input: &SetPayoutSchedule,
 ) -> Result<PayoutSchedule> {
-    let violations = broken_rules(&program::service::current(conn)?, input);
+    let violations = broken_rules(conn, account_id, input)?;
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
@@ -93,7 +93,7 @@ fn shown(row: &ScheduleRow) -> Result<Value> {
     Ok(json!({ "type": row.schedule_type, "dayOfMonth": row.day_of_month, "minimums": minimums }))
 }
 
-fn broken_rules(program: &Program, input: &SetPayoutSchedule) -> Vec<Violation> {
+fn broken_rules(conn: &mut Conn, account_id: AccountId, input: &SetPayoutSchedule) -> Result<Vec<Violation>> {
     let day = match (input.schedule_type, input.day_of_month) {
         (ScheduleType::Manual, None) => None,
         (ScheduleType::Manual, Some(_)) => Some(("notAllowed", "must be null: a manual schedule has no dates")),
@@ -101,24 +101,27 @@ fn broken_rules(program: &Program, input: &SetPayoutSchedule) -> Vec<Violation> 
         (_, Some(day)) => (!DAYS.contains(&day)).then_some(("range", "must be 1 to 28")),
     };
     let day = day.map(|(code, detail)| Violation::at("/dayOfMonth", code, detail));
-    let minimums = input.minimums.iter().enumerate().filter_map(|(index, minimum)| {
-        let earlier = input.minimums.iter().take(index);
-        broken_minimum(program, *minimum, earlier.map(|other| other.currency))
-            .map(|(field, code, detail)| Violation::at(format!("/minimums/{index}/{field}"), code, detail))
-    });
-    day.into_iter().chain(minimums).collect()
+    let mut violations: Vec<Violation> = day.into_iter().collect();
+    for (index, minimum) in input.minimums.iter().enumerate() {
+        let terms = program::currencies::terms_for(conn, account_id, minimum.currency)?;
+        let earlier = input.minimums.iter().take(index).map(|other| other.currency);
+        let broken = broken_minimum(terms.as_ref(), *minimum, earlier);
+        let violation = |(field, code, detail)| Violation::at(format!("/minimums/{index}/{field}"), code, detail);
+        violations.extend(broken.map(violation));
+    }
+    Ok(violations)
 }
 
-/// Field, code and detail of the rule that an own minimum breaks.
+/// Field, code and detail of the rule that an own minimum breaks in a currency of these terms.
 fn broken_minimum(
-    program: &Program,
+    terms: Option<&CurrencyTerms>,
     minimum: Money,
     mut earlier: impl Iterator<Item = Currency>,
 ) -> Option<(&'static str, &'static str, String)> {
     if earlier.any(|currency| currency == minimum.currency) {
         return Some(("currency", "duplicate", "has a minimum already".to_owned()));
     }
-    let Some(terms) = program.config.currency_terms(minimum.currency) else {
+    let Some(terms) = terms else {
         return Some(("currency", "currencyNotSupported", "is no currency of the program".to_owned()));
     };
     let least = terms.minimum_payout;

@@ -92,6 +92,7 @@ pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> R
     if account.is_none_or(|account| account.kind != AccountKind::Partner) {
         return Err(Error::invalid("/accountId", "unknown", "is not the id of a partner"));
     }
+    let context = &context.under_locks();
     if program::currencies::terms_for(conn, account_id, input.amount.currency)?.is_none() {
         let detail = format!("the program does not list {}, and the partner never had any", input.amount.currency);
         let violation = Violation::at("/amount/currency", "currencyNotSupported", "is not a currency of the program");

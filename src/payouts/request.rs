@@ -78,7 +78,9 @@ pub fn request(
     currency: Currency,
     requested_by: RequestedBy,
 ) -> Result<PayoutRow> {
-    let (account, position) = present(conn, context.now, account_id, currency)?;
+    let account = accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
+    let position = present(conn, context.now, account_id, currency)?;
     let position =
         position.ok_or_else(|| {
             Problem::new(Code::CurrencyNotSupported, format!("the program does not list {currency}"))
@@ -103,7 +105,9 @@ pub fn request_scheduled(
     currency: Currency,
     minimum_minor: i64,
 ) -> Result<bool> {
-    let (account, position) = present(conn, context.now, account_id, currency)?;
+    let account = accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
+    let position = present(conn, context.now, account_id, currency)?;
     let Some(position) = position else { return Ok(false) };
     if position.ready.minor <= minimum_minor || position.refusal(&account).is_some() {
         return Ok(false);
@@ -113,19 +117,12 @@ pub fn request_scheduled(
     Ok(true)
 }
 
-/// The locked account and what it has ready, after all that is due has become ready.
-fn present(
-    conn: &mut Conn,
-    now: Timestamp,
-    account_id: AccountId,
-    currency: Currency,
-) -> Result<(AccountRow, Option<Position>)> {
-    let account = accounts::service::lock_one(conn, account_id)?;
+/// What a locked account has ready, after all that is due has become ready.
+fn present(conn: &mut Conn, now: Timestamp, account_id: AccountId, currency: Currency) -> Result<Option<Position>> {
     while maturity::mature(conn, now, account_id)? > 0 {}
     let balances = ledger::balances::present(conn, account_id)?;
     let ready_minor = balances.iter().find(|row| row.currency == currency).map_or(0, |row| row.ready_minor);
-    let position = Position::of(conn, account_id, currency, ready_minor)?;
-    Ok((account, position))
+    Position::of(conn, account_id, currency, ready_minor)
 }
 
 /// Takes every ready row of the method's currency into a new payout.

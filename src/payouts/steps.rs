@@ -121,6 +121,7 @@ pub fn take(
         None => service::owner_of(conn, id)?,
     };
     let account = accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
     let row = service::find(conn, account_id, id)?;
     if !step.from().contains(&row.status) {
         return Err(invalid_transition(&row, step));

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 
 use super::Differences;
 use crate::billing::{Payer, PaymentRow, RefundReason, RefundRow};
+use crate::clock::Timestamp;
 use crate::commissions::{CommissionRow, CommissionStatus, LineId, LineKind, accrual};
 use crate::containers::Product;
 use crate::db::Conn;
@@ -129,7 +130,9 @@ fn check_amounts(
     differences.compare(|| format!("{id}: whether it is reviewed"), &row.review_days.is_some(), &earned);
     if let (Some(days), Some(paid_at)) = (row.review_days, row.payment_occurred_at) {
         let until = accrual::review_until(paid_at, u32::try_from(days).unwrap_or(0));
-        differences.compare(|| format!("{id}: end of review"), &row.review_until, &Some(until));
+        // Rows of before that were kept to the microsecond.
+        let stored = row.review_until.map(Timestamp::millisecond);
+        differences.compare(|| format!("{id}: end of review"), &stored, &Some(until));
     }
     Ok(())
 }

@@ -157,6 +157,12 @@ async fn what_was_paid_in_a_currency_that_has_left_the_program_can_come_back(app
     app.payout_method(&partner, "GBP").await;
     assert_eq!(partner.login.post_once("/v3/payouts", &request).await.expect(201)["amount"], returned["amount"]);
     other.login.post_once("/v3/payouts", &request).await.problem("currencyNotSupported");
+    let minimums = json!([{"amount": "150.00", "currency": "GBP"}]);
+    let schedule = json!({"type": "monthly", "dayOfMonth": 1, "minimums": minimums});
+    let set =
+        |account: &Account| account.login.request(reqwest::Method::PUT, "/v3/payout-schedule").json(&schedule).send();
+    set(&partner).await.expect(200);
+    assert_eq!(places(&set(&other).await.problem("validationFailed")), ["/minimums/0/currency"]);
     operator.post_once(PATH, &pounds(&other, "bonus")).await.problem("currencyNotSupported");
 }
 

@@ -224,6 +224,7 @@ async fn the_usual_series_ends_with_the_interval_that_has_just_begun(app: &TestA
         assert_eq!((points.len(), &last["date"], &last["earned"]), (count, &json!(date), &usd("6.00")), "{interval}");
     }
     assert_eq!(dashboard(&partner).await["balances"][0]["earnedThisMonth"], usd("6.00"));
+    assert_eq!(series(&partner, "from=2021-02-25").await.len(), 1831);
 }
 
 async fn what_the_series_cannot_be_asked_is_refused(app: &TestApp) {

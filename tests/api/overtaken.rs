@@ -7,10 +7,10 @@ use std::time::Duration;
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
-use serde_json::json;
+use serde_json::{Value, json};
 use stape_api::db::Conn;
 
-use crate::support::{Account, Answer, Engine, TestApp, feed, payment, places, run, usd};
+use crate::support::{Account, Answer, Client, Engine, TestApp, feed, payment, places, run, usd};
 
 /// How long a request may take to come to the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -130,42 +130,68 @@ fn a_transfer_is_told_to_nobody_who_lost_the_client_meanwhile() {
     });
 }
 
+/// Sends `request` on the last moment of January while somebody holds the lock of an account, over the end of the month; gives
+/// January's statement as it was read in February before the lock was let go.
+async fn over_the_end_of_january<T>(
+    app: &TestApp,
+    partner: &Client,
+    account_id: &str,
+    request: impl Future<Output = T>,
+) -> Value {
+    app.move_clock("2026-01-31T23:59:59.999Z").await;
+    let ((holding, held), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
+    let (holding, released) = (Mutex::new(holding), Mutex::new(released));
+    let (holder, watcher) = (app.database.connect(), app.database.connect());
+    let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(account_id));
+    let thread = std::thread::spawn(move || {
+        holder.write_blocking(move |conn| {
+            conn.batch_execute(&lock)?;
+            holding.lock().expect("not poisoned").send(()).expect("the test listens");
+            released.lock().expect("not poisoned").recv().expect("the test lets go");
+            Ok(())
+        })
+    });
+    held.recv().expect("the account is held");
+    let over = async {
+        while !watcher.read_blocking(is_waited_for).expect("the database answers") {
+            tokio::task::yield_now().await;
+        }
+        app.move_clock("2026-02-01T00:00:00Z").await;
+        let january = statement(partner, "2026-01").await;
+        release.send(()).expect("somebody holds it");
+        january
+    };
+    let (_, january) = tokio::join!(request, over);
+    thread.join().expect("no panic").expect("the account is let go");
+    january
+}
+
+async fn statement(partner: &Client, month: &str) -> Value {
+    partner.get(&format!("/v3/statements/{month}?currency=USD")).await.expect(200)
+}
+
 #[test]
 fn a_payment_that_waits_over_the_end_of_a_month_changes_no_statement_of_it() {
     on_postgres(async |app| {
         let partner = app.partner().await;
         let (client, container) = app.client_with_container(&partner).await;
         let key = app.api_key(&partner, &["payouts:read"]).await;
-        app.move_clock("2026-01-31T23:59:59.999Z").await;
-        let paid = payment(&container).at("2026-01-31T23:59:59Z");
-        let (watcher, (release, released)) = (app.database.connect(), mpsc::channel::<()>());
-        let (holding, held) = mpsc::channel();
-        let (holding, released) = (Mutex::new(holding), Mutex::new(released));
-        let holder = app.database.connect();
-        let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(&client));
-        let thread = std::thread::spawn(move || {
-            holder.write_blocking(move |conn| {
-                conn.batch_execute(&lock)?;
-                holding.lock().expect("not poisoned").send(()).expect("the test listens");
-                released.lock().expect("not poisoned").recv().expect("the test lets go");
-                Ok(())
-            })
-        });
-        held.recv().expect("the account is held");
-        let over = async {
-            while !watcher.read_blocking(is_waited_for).expect("the database answers") {
-                tokio::task::yield_now().await;
-            }
-            app.move_clock("2026-02-01T00:00:00Z").await;
-            let january = key.get("/v3/statements/2026-01?currency=USD").await.expect(200);
-            release.send(()).expect("somebody holds it");
-            january
-        };
-        let paid = [paid];
-        let (_, january) = tokio::join!(app.apply(&paid), over);
-        thread.join().expect("no panic").expect("the account is let go");
-        assert_eq!(key.get("/v3/statements/2026-01?currency=USD").await.expect(200), january);
-        let february = key.get("/v3/statements/2026-02?currency=USD").await.expect(200);
+        let paid = [payment(&container).at("2026-01-31T23:59:59Z")];
+        let january = over_the_end_of_january(app, &key, &client, app.apply(&paid)).await;
+        assert_eq!(statement(&key, "2026-01").await, january);
+        let february = statement(&key, "2026-02").await;
         assert_eq!((&february["openingBalance"], &february["earned"]), (&january["closingBalance"], &usd("6.00")));
+    });
+}
+
+#[test]
+fn an_adjustment_that_waits_over_the_end_of_a_month_changes_no_statement_of_it() {
+    on_postgres(async |app| {
+        let partner = app.partner().await;
+        let key = app.api_key(&partner, &["payouts:read"]).await;
+        let january = over_the_end_of_january(app, &key, &partner.id, app.bonus(&partner, "5.00")).await;
+        assert_eq!(statement(&key, "2026-01").await, january);
+        let february = statement(&key, "2026-02").await;
+        assert_eq!((&february["openingBalance"], &february["adjusted"]), (&january["closingBalance"], &usd("5.00")));
     });
 }

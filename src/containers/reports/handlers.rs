@@ -65,7 +65,7 @@ async fn post_usage_reports(
 ) -> Result<web::Json<BatchResults>> {
     let instance = request.path().to_owned();
     drop(request);
-    let context = Context { now: app.clock.now(), actor: who.principal().actor(), request_id: batch.request_id };
+    let context = Context::new(&app.clock, who.principal().actor(), batch.request_id);
     take::<UsageReport>(&app.db, context, &instance, batch.input.reports).await.map(web::Json)
 }
 
@@ -91,6 +91,6 @@ async fn post_container_states(
 ) -> Result<web::Json<BatchResults>> {
     let instance = request.path().to_owned();
     drop(request);
-    let context = Context { now: app.clock.now(), actor: who.principal().actor(), request_id: batch.request_id };
+    let context = Context::new(&app.clock, who.principal().actor(), batch.request_id);
     take::<ContainerState>(&app.db, context, &instance, batch.input.states).await.map(web::Json)
 }
