@@ -64,6 +64,7 @@ mod referral_links;
 mod schema;
 mod secrets;
 mod sessions;
+mod starting;
 mod statements;
 mod sub_account_lists;
 mod sub_accounts;

@@ -2,6 +2,7 @@
 //! as SQLite's writes follow each other.
 
 use std::sync::{Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::RunQueryDsl;
@@ -27,25 +28,38 @@ fn is_waited_for(conn: &mut Conn) -> stape_api::error::Result<bool> {
     Ok(diesel::sql_query(statement).get_result::<Waiting>(conn)?.count > 0)
 }
 
-/// Sends `request` while somebody holds the lock of an account, who makes `change` as soon as the request waits for that lock.
-async fn overtaken(app: &TestApp, account_id: &str, request: impl Future<Output = Answer>, change: String) -> Answer {
+/// Takes the lock of an account, and does `meanwhile` before it lets go.
+fn hold(
+    app: &TestApp,
+    account_id: &str,
+    meanwhile: impl Fn(&mut Conn) -> stape_api::error::Result<()> + Send + Sync + 'static,
+) -> JoinHandle<stape_api::error::Result<()>> {
     let (holding, held) = mpsc::channel();
     let holding = Mutex::new(holding);
-    let (holder, watcher) = (app.database.connect(), app.database.connect());
+    let holder = app.database.connect();
     let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(account_id));
     let thread = std::thread::spawn(move || {
         holder.write_blocking(move |conn| {
             conn.batch_execute(&lock)?;
             holding.lock().expect("not poisoned").send(()).expect("the test listens");
-            let begun = std::time::Instant::now();
-            while !watcher.read_blocking(is_waited_for)? {
-                assert!(begun.elapsed() < PATIENCE, "nobody waits");
-                std::thread::yield_now();
-            }
-            Ok(conn.batch_execute(&change)?)
+            meanwhile(conn)
         })
     });
     held.recv().expect("the account is held");
+    thread
+}
+
+/// Sends `request` while somebody holds the lock of an account, who makes `change` as soon as the request waits for that lock.
+async fn overtaken(app: &TestApp, account_id: &str, request: impl Future<Output = Answer>, change: String) -> Answer {
+    let watcher = app.database.connect();
+    let thread = hold(app, account_id, move |conn| {
+        let begun = std::time::Instant::now();
+        while !watcher.read_blocking(is_waited_for)? {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits");
+            std::thread::yield_now();
+        }
+        Ok(conn.batch_execute(&change)?)
+    });
     let answer = request.await;
     thread.join().expect("no panic").expect("the change is made");
     answer
@@ -139,19 +153,13 @@ async fn over_the_end_of_january<T>(
     request: impl Future<Output = T>,
 ) -> Value {
     app.move_clock("2026-01-31T23:59:59.999Z").await;
-    let ((holding, held), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
-    let (holding, released) = (Mutex::new(holding), Mutex::new(released));
-    let (holder, watcher) = (app.database.connect(), app.database.connect());
-    let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(account_id));
-    let thread = std::thread::spawn(move || {
-        holder.write_blocking(move |conn| {
-            conn.batch_execute(&lock)?;
-            holding.lock().expect("not poisoned").send(()).expect("the test listens");
-            released.lock().expect("not poisoned").recv().expect("the test lets go");
-            Ok(())
-        })
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let watcher = app.database.connect();
+    let thread = hold(app, account_id, move |_| {
+        released.lock().expect("not poisoned").recv().expect("the test lets go");
+        Ok(())
     });
-    held.recv().expect("the account is held");
     let over = async {
         while !watcher.read_blocking(is_waited_for).expect("the database answers") {
             tokio::task::yield_now().await;

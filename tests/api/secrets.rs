@@ -1,6 +1,6 @@
 //! What a first start on SQLite makes beside the server: a file of secrets and the database, for their owner alone.
 
-use crate::support::{Process, beside, run_command as run, text};
+use crate::support::{ENCRYPTION_KEY, Process, beside, run_command as run, text};
 
 #[test]
 fn a_file_of_secrets_that_lacks_a_line_is_named_with_it() {
@@ -36,6 +36,11 @@ async fn new_secrets_are_made_for_a_new_database_alone() {
         assert!(told.contains("STAPE_ENCRYPTION_KEY") && told.contains("stape.db.secrets"), "{told}");
         assert!(!secrets.exists());
     }
+    // With the key for what is encrypted, nothing is lost but sessions.
+    let mut serve = beside(&directory, &["serve"]);
+    serve.env("STAPE_ENCRYPTION_KEY", ENCRYPTION_KEY);
+    assert_eq!(Process::start(serve).terminate(), Some(0));
+    assert!(secrets.exists());
 }
 
 #[test]

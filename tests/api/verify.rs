@@ -3,12 +3,14 @@
 use std::sync::mpsc;
 
 use diesel::connection::SimpleConnection;
+use diesel::{QueryDsl, RunQueryDsl};
 use serde_json::json;
-use stape_api::db::Conn;
+use stape_api::db::schema::commissions;
+use stape_api::db::{Conn, DatabaseUrl, Db, Options};
 use stape_api::error::{Error, Result};
 use stape_api::verify;
 
-use crate::support::{Account, TestApp, both_engines, id, payment, refund, usd};
+use crate::support::{Account, Engine, TestApp, both_engines, id, payment, refund, run, usd};
 
 both_engines!(
     a_commission_that_contradicts_its_payment_is_named,
@@ -165,4 +167,23 @@ async fn a_time_that_contradicts_a_status_is_named(app: &TestApp) {
         ],
     )
     .await;
+}
+
+#[test]
+fn a_link_to_a_file_is_read_with_the_log_of_the_file() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        let partner = books(app).await;
+        let directory = app.database.directory.path();
+        let link = directory.join("link.db");
+        std::os::unix::fs::symlink(directory.join("test.db"), &link).expect("a link");
+        let look = |conn: &mut Conn| Ok(commissions::table.count().get_result::<i64>(conn)?);
+        let counted = || {
+            let url = DatabaseUrl::Sqlite(link.clone());
+            Db::inspect(&url, Options::command()).expect("the file can be read").read_blocking(look).expect("a count")
+        };
+        let before = counted();
+        // The server's log is not in the file yet.
+        app.bonus(&partner, "1.00").await;
+        assert_eq!(counted(), before + 1);
+    });
 }

@@ -1,0 +1,87 @@
+//! The binary where there is no database yet: what it makes, what it asks for, and what stops it from starting.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use crate::support::{beside, binary, run_command as run, text};
+
+#[test]
+fn errors_of_configuration_name_the_setting() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cases = [
+        ("DATABASE_URL", "mysql://db"),
+        ("STAPE_BIND", "nowhere"),
+        ("STAPE_PUBLIC_URL", "nowhere"),
+        ("STAPE_JWT_SECRET", "short"),
+        ("STAPE_ENCRYPTION_KEY", "c2hvcnQ="),
+        ("STAPE_RATE_LIMIT", "fast"),
+        ("STAPE_WORKERS", "0"),
+        ("STAPE_WORKERS", "100000"),
+        ("STAPE_LOG_FORMAT", "xml"),
+        ("STAPE_CORS_ORIGINS", "everywhere"),
+        ("STAPE_TEST_CLOCK", "yesterday"),
+        ("STAPE_METRICS_BIND", "nowhere"),
+    ];
+    for (setting, value) in cases {
+        let mut command = binary(&["serve"]);
+        command.current_dir(directory.path()).env("STAPE_BIND", "127.0.0.1:0").env(setting, value);
+        let output = run(command);
+        assert!(!output.status.success(), "{setting}");
+        let flag = setting.trim_start_matches("STAPE_").to_lowercase().replace('_', "-");
+        let error = text(&output.stderr);
+        assert!(error.contains(setting) || error.contains(&flag), "{setting}: {error}");
+    }
+}
+
+#[test]
+fn postgres_wants_its_secrets_from_the_environment() {
+    let output = run({
+        let mut command = binary(&["serve"]);
+        command.env("DATABASE_URL", "postgres:///nowhere?host=/nonexistent");
+        command
+    });
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("is required with PostgreSQL"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn commands_that_look_at_what_there_is_make_no_database() {
+    for command in [&["operator-key", "list"][..], &["operator-key", "revoke", "opk_01K5VEYV6AE1K9BPXF8KQEFMDR"]] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let output = run(beside(&directory, command));
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        assert!(text(&output.stderr).contains("DATABASE_URL: "), "{}", text(&output.stderr));
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
+    }
+}
+
+#[test]
+fn verify_that_cannot_run_exits_with_two() {
+    let output = run({
+        let mut command = binary(&["verify"]);
+        command.env("DATABASE_URL", "postgres:///nowhere?host=/nonexistent");
+        command
+    });
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_plain_start_serves_an_empty_database_and_says_how_to_make_the_first_key() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut command = binary(&[]);
+    command.current_dir(directory.path()).env("STAPE_BIND", "127.0.0.1:0").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the binary runs");
+    let mut output = BufReader::new(child.stdout.take().expect("its output"));
+    let mut said = String::new();
+    while !said.contains("listening on http://127.0.0.1:") {
+        assert!(output.read_line(&mut said).expect("a line") > 0, "{said}");
+    }
+    assert!(said.contains("operator-key create"), "{said}");
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+    output.read_to_string(&mut said).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let secrets = directory.path().join("stape.db.secrets");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(secrets).expect("a file of secrets"));
+    assert_eq!(mode & 0o777, 0o600);
+}
