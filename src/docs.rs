@@ -7,6 +7,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use utoipa_swagger_ui::Config;
 
+use crate::auth::principal::Visitor;
 use crate::error::{Code, Error, Result};
 use crate::html::escape;
 use crate::http::conditional_bytes;
@@ -36,7 +37,7 @@ pub fn routes(config: &mut ServiceConfig) {
     security(())
 )]
 #[get("/openapi.json")]
-async fn document(request: HttpRequest) -> HttpResponse {
+async fn document(_: Visitor, request: HttpRequest) -> HttpResponse {
     cacheable(conditional_bytes(&request, "application/json", openapi::COMMITTED.into()))
 }
 

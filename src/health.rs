@@ -5,6 +5,7 @@ use actix_web::{get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::principal::Visitor;
 use crate::db::migrate;
 use crate::error::{Error, Result};
 use crate::http::routes::{ServiceConfig, scope};
@@ -33,7 +34,7 @@ pub fn routes(config: &mut ServiceConfig) {
     security(())
 )]
 #[get("/live")]
-async fn live() -> web::Json<Health> {
+async fn live(_: Visitor) -> web::Json<Health> {
     web::Json(Health { status: "ok" })
 }
 
@@ -47,7 +48,7 @@ async fn live() -> web::Json<Health> {
     security(())
 )]
 #[get("/ready")]
-async fn ready(app: App) -> Result<web::Json<Health>> {
+async fn ready(_: Visitor, app: App) -> Result<web::Json<Health>> {
     app.db.ensure_in_place()?;
     if !app.db.read(migrate::is_current).await? {
         return Err(Error::Unavailable("the database lacks migrations".to_owned()));

@@ -308,7 +308,8 @@ fn authorise<K: KindRule, R: Right>(request: &HttpRequest) -> Result<Caller<K, R
     Ok(Caller { principal, rule: PhantomData })
 }
 
-/// Somebody who needs no credential. The first parameter of every public operation under `/v3`.
+/// Somebody who needs no credential. The first parameter of every public operation that programs call; web pages ignore query
+/// parameters that they do not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Visitor;
 

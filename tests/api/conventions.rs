@@ -143,6 +143,10 @@ async fn an_unknown_parameter_is_refused(app: &TestApp) {
         assert_eq!(places(&problem).len(), 1, "{problem:#}");
     }
     agency.login.post("/v3/sub-accounts?x=1", &json!({})).await.problem("unknownParameter");
+    for path in ["/health/live?x=1", "/health/ready?x", "/openapi.json?version=2"] {
+        app.visitor().get(path).await.problem("unknownParameter");
+    }
+    app.visitor().get("/docs?x=1").await.expect(200);
 }
 
 async fn a_bad_parameter_is_named(app: &TestApp) {
