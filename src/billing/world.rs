@@ -44,8 +44,9 @@ pub struct World {
     carried_out: Vec<(OperatorRequestRow, BTreeSet<AccountId>)>,
     switched_links: Vec<LinkRow>,
     last_payments: BTreeMap<ContainerId, Timestamp>,
+    /// Clients that came with a code, unless they had paid something themselves before the oldest event.
     unpaid_referrals: HashMap<AccountId, ReferralRow>,
-    first_payments: Vec<ReferralRow>,
+    first_payments: BTreeMap<AccountId, Timestamp>,
     /// Clients whose alerts may have changed.
     pub alerted: BTreeSet<AccountId>,
     /// Refunds to insert.
@@ -135,10 +136,13 @@ impl World {
         Ok(())
     }
 
-    /// Notes that a client paid something itself: a client that came with a code counts at its first time.
+    /// Notes that a client paid something itself: a client that came with a code counts at its first time, in whatever order its
+    /// payments arrive.
     pub fn note_paying(&mut self, client_id: AccountId, occurred_at: Timestamp) {
-        if let Some(referral) = self.unpaid_referrals.remove(&client_id) {
-            self.first_payments.push(ReferralRow { first_paid_at: Some(occurred_at), ..referral });
+        let Some(referral) = self.unpaid_referrals.get(&client_id) else { return };
+        let known = self.first_payments.get(&client_id).copied().or(referral.first_paid_at);
+        if known.is_none_or(|first| occurred_at < first) {
+            self.first_payments.insert(client_id, occurred_at);
         }
     }
 

@@ -79,32 +79,33 @@ pub fn attribute(conn: &mut Conn, context: &Context, client: AccountRow, trail: 
     accounts::service::find(conn, client.id)
 }
 
-/// Those of `clients` that came with a code and have not paid anything themselves yet.
+/// Those of `clients` that came with a code and had not paid anything themselves by `time`, as far as is known.
 ///
 /// # Errors
 /// The database's failure.
-pub fn unpaid(conn: &mut Conn, clients: &[AccountId]) -> Result<HashMap<AccountId, ReferralRow>> {
+pub fn unpaid_by(conn: &mut Conn, clients: &[AccountId], time: Timestamp) -> Result<HashMap<AccountId, ReferralRow>> {
     let rows: Vec<ReferralRow> = with_conn!(conn, c => referrals::table
         .filter(referrals::client_id.eq_any(few_sizes(clients)))
-        .filter(referrals::first_paid_at.is_null())
+        .filter(referrals::first_paid_at.is_null().or(referrals::first_paid_at.gt(time)))
         .select(ReferralRow::as_select())
         .kept()
         .load(c))?;
     Ok(rows.into_iter().map(|row| (row.client_id, row)).collect())
 }
 
-/// Keeps when clients first paid something themselves, and counts them on that day. The caller holds the clients' locks.
+/// Keeps when clients first paid something themselves, and counts them on that day: each with its row as it is stored. One whose
+/// earlier payment arrives later moves to the earlier day. The caller holds the clients' locks.
 ///
 /// # Errors
 /// The database's failure.
-pub fn record_first_payments(conn: &mut Conn, rows: &[ReferralRow]) -> Result<()> {
+pub fn record_first_payments(conn: &mut Conn, payments: &[(ReferralRow, Timestamp)]) -> Result<()> {
     let mut tally = Tally::default();
-    for row in rows {
-        let Some(time) = row.first_paid_at else { continue };
-        diesel::update(referrals::table.find(row.client_id))
-            .set(referrals::first_paid_at.eq(row.first_paid_at))
-            .execute(conn)?;
-        tally.note(row.account_id, row.link_id, time, Counts { paying_clients: 1, ..Counts::default() });
+    for (row, time) in payments {
+        diesel::update(referrals::table.find(row.client_id)).set(referrals::first_paid_at.eq(time)).execute(conn)?;
+        let days = row.first_paid_at.map(|before| (before, -1)).into_iter().chain([(*time, 1)]);
+        for (day, paying_clients) in days {
+            tally.note(row.account_id, row.link_id, day, Counts { paying_clients, ..Counts::default() });
+        }
     }
     tally.write(conn)
 }

@@ -15,10 +15,10 @@ use crate::id::{AccountId, ReferralLinkId};
 /// Rows of one statement: below the engines' limits on bound values, 7 each.
 const ROWS_PER_STATEMENT: usize = 1_000;
 
-/// The day under which the sums over all days are kept: 1970-01-01.
+/// The day under which the sums over all days are kept: 1969-12-31, before any that the API knows.
 #[must_use]
 pub fn all_days() -> Timestamp {
-    Timestamp::from_unix_micros(0)
+    Timestamp::from_unix_micros(0).plus_days(-1)
 }
 
 /// What came of a link.
@@ -144,8 +144,7 @@ pub fn totals(
     Ok(rows.into_iter().map(|row| (row.link_id, row.counts())).collect())
 }
 
-/// The days of a link from `first` up to `end`, exclusive, oldest first; those on which nothing came of it are left out, and
-/// [`all_days`], which is none.
+/// The days of a link from `first` up to `end`, exclusive, oldest first; those on which nothing came of it are left out.
 ///
 /// # Errors
 /// The database's failure.
@@ -160,7 +159,6 @@ pub fn days(
         .filter(link_statistics::account_id.eq(account_id))
         .filter(link_statistics::link_id.eq(link_id))
         .filter(link_statistics::day.ge(first))
-        .filter(link_statistics::day.gt(all_days()))
         .filter(link_statistics::day.lt(end))
         .order(link_statistics::day)
         .select(StatisticsRow::as_select())

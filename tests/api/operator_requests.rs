@@ -5,9 +5,10 @@ use stape_api::context::Context;
 use stape_api::operator_requests::{OperatorRequestType, RequestDetails, service};
 use stape_api::sub_accounts::Billing;
 
-use crate::support::{Account, START, TestApp, both_engines, payment, places, subscription};
+use crate::support::{Account, START, TestApp, both_engines, payment, places, subscription, usd};
 
 both_engines!(
+    a_billing_switch_that_an_event_for_a_deleted_container_carries_out_raises_the_level,
     a_billing_switch_takes_all_containers_of_a_client_out_of_the_paid_ones_and_back,
     a_client_asks_for_another_plan_and_the_billing_system_carries_it_out,
     a_declined_request_is_closed_with_its_reason,
@@ -277,6 +278,22 @@ async fn a_billing_switch_takes_all_containers_of_a_client_out_of_the_paid_ones_
     assert_eq!((&shown["billing"], &shown["paidContainerCount"]), (&json!("individual"), &json!(6)));
     assert_eq!(shown["monthlyCommission"], json!([{"amount": "36.00", "currency": "USD"}]));
     assert!(event_types(&partner).await.contains(&"subAccount.updated".to_owned()));
+}
+
+async fn a_billing_switch_that_an_event_for_a_deleted_container_carries_out_raises_the_level(app: &TestApp) {
+    let partner = app.partner().await;
+    let client = app.invited_client_of(&partner).await;
+    let path = format!("/v3/sub-accounts/{}", client.id);
+    partner.login.patch(&path, &json!({"billing": "consolidated"})).await.expect(200);
+    let (dear, deleted) = (app.own_container(&client).await, app.own_container(&client).await);
+    app.apply(&[subscription(&dear).with("price", usd("900.00"))]).await;
+    client.login.delete(&format!("/v3/containers/{deleted}")).await.expect(204);
+    let level = async || partner.login.get("/v3/account").await.expect(200)["level"].clone();
+    assert_eq!(level().await, 1);
+    let pending = partner.login.patch(&path, &json!({"billing": "individual"})).await.expect(200);
+    let request = pending["pendingRequest"]["id"].clone();
+    app.apply(&[subscription(&deleted).with("status", "canceled").with("requestId", request)]).await;
+    assert_eq!(level().await, 2);
 }
 
 async fn detaching_a_client_declines_its_billing_switch(app: &TestApp) {

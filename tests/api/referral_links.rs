@@ -323,7 +323,7 @@ async fn statistics_show_every_day_and_their_sum(app: &TestApp) {
         "totals": {"clicks": 4, "uniqueVisitors": 3, "signUps": 0, "payingClients": 0, "earned": []},
     });
     assert_eq!(report, expected);
-    // The sums over all days are kept under the first of all.
+    // The sums over all days are kept beside the days.
     let first = agency.login.get(&format!("{stats}?from=1970-01-01&to=1970-01-01")).await.expect(200);
     assert_eq!((&first["data"], &first["totals"]["clicks"]), (&json!([day("1970-01-01", 0, 0)]), &json!(0)));
     let by_default = agency.login.get(&stats).await.expect(200);

@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::events::EventType;
 use crate::id::AccountId;
 use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus, OperatorRequestType};
-use crate::sub_accounts::Billing;
 
 /// Applies a change; one older than the last applied changes nothing and closes no request.
 ///
@@ -110,14 +109,17 @@ fn changed(
     Ok(after)
 }
 
-/// Moves the container's slot in the counters of its manager, whose level may rise by it.
+/// Moves the container's slot in the counters of its manager, whose level may rise: by it, or by a billing switch that the event
+/// carried out. A deleted container has no slot.
 fn count(world: &mut World, context: &Context, before: &ContainerRow, after: &ContainerRow) -> Result<()> {
-    let Some(manager_id) = before.manager_id else { return Ok(()) };
-    let billing = world.present_link(before.account_id).map_or(Billing::Individual, |link| link.billing);
+    let Some(link) = world.present_link(before.account_id) else { return Ok(()) };
+    let (manager_id, billing) = (link.account_id, link.billing);
     let program = world.programs.newest()?;
     if let Some(portfolio) = world.portfolios.get_mut(&manager_id) {
-        portfolio.remove(&slots::slot(before, billing), &program.config)?;
-        portfolio.add(&slots::slot(after, billing), &program.config)?;
+        if before.manager_id == Some(manager_id) {
+            portfolio.remove(&slots::slot(before, billing), &program.config)?;
+            portfolio.add(&slots::slot(after, billing), &program.config)?;
+        }
         portfolio.rise(context, &program.config);
     }
     Ok(())

@@ -140,6 +140,10 @@ impl World {
         let manager_ids: Vec<AccountId> = managers.iter().map(|row| row.id).collect();
         let clients = locked.values().filter(|row| !row.kind.is_manager());
         let clients: Vec<AccountId> = clients.map(|row| row.id).collect();
+        let unpaid_referrals = match named.oldest {
+            Some(oldest) => attribution::unpaid_by(conn, &clients, oldest)?,
+            None => HashMap::new(),
+        };
         Ok(Self {
             programs: program::service::history(conn, named.oldest)?,
             owners,
@@ -155,8 +159,8 @@ impl World {
             carried_out: Vec::new(),
             switched_links: Vec::new(),
             last_payments: BTreeMap::new(),
-            unpaid_referrals: attribution::unpaid(conn, &clients)?,
-            first_payments: Vec::new(),
+            unpaid_referrals,
+            first_payments: BTreeMap::new(),
             known_events: known_events.into_iter().map(|row| (row.id.clone(), row)).collect(),
             alerted: BTreeSet::new(),
             new_refunds: Vec::new(),

@@ -67,7 +67,10 @@ impl World {
         for (_, portfolio) in portfolios {
             portfolio.write(conn, context, &program.config)?;
         }
-        attribution::record_first_payments(conn, &self.first_payments)?;
+        let referrals = self.unpaid_referrals;
+        let first_payments = self.first_payments.into_iter();
+        let first_payments = first_payments.filter_map(|(id, time)| Some((*referrals.get(&id)?, time)));
+        attribution::record_first_payments(conn, &first_payments.collect::<Vec<_>>())?;
         events::record_many(conn, context.now, &self.new_events)
     }
 }
