@@ -85,10 +85,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let time = now.plus_days(FIRST_DAY + 10 + month * 30);
         seeding.pay(others, size.commissions / usize::try_from(MONTHS)?, time)?;
         seeding.pay(std::slice::from_ref(largest), size.largest / usize::try_from(MONTHS)?, time)?;
-        while maturity::mature_due(&seeding.db, time)? > 0 {}
+        while maturity::mature_due(&seeding.db, &Clock::standing_at(time))? > 0 {}
         eprintln!("month {} of {MONTHS}: {} payments", month + 1, seeding.payments);
     }
-    while maturity::mature_due(&seeding.db, now)? > 0 {}
+    while maturity::mature_due(&seeding.db, &Clock::standing_at(now))? > 0 {}
     seeding.enlarge(largest, size.containers)?;
     let operator = {
         let context = Context::system(now);

@@ -25,10 +25,16 @@ impl Context {
         Self { now: clock.now(), actor, request_id, clock: clock.clone() }
     }
 
-    /// Work that the server does by itself, at a time that stands still.
+    /// Work that the server does by itself.
+    #[must_use]
+    pub fn of_server(clock: &Clock) -> Self {
+        Self::new(clock, Actor::system(), "system".to_owned())
+    }
+
+    /// [`Context::of_server`] at a time that stands still.
     #[must_use]
     pub fn system(now: Timestamp) -> Self {
-        Self::new(&Clock::standing_at(now), Actor::system(), "system".to_owned())
+        Self::of_server(&Clock::standing_at(now))
     }
 
     /// The same at the present moment, which work that moves money takes when it has its locks: what waited for them over the

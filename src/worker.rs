@@ -40,12 +40,8 @@ struct Duty {
 
 /// What falls due by the domain's clock. A move of the test clock does it before it answers.
 const DUE: &[Duty] = &[
-    Duty { name: "commissions out of review", every: ROUND, run: |db, clock| maturity::mature_due(db, clock.now()) },
-    Duty {
-        name: "scheduled payouts",
-        every: Duration::from_secs(10),
-        run: |db, clock| payout_schedules::request_due(db, clock.now()),
-    },
+    Duty { name: "commissions out of review", every: ROUND, run: maturity::mature_due },
+    Duty { name: "scheduled payouts", every: Duration::from_secs(10), run: payout_schedules::request_due },
 ];
 
 /// How long one piece of housekeeping may hold up what is due; the rest of it is done in the next round.
@@ -165,22 +161,25 @@ impl LedgerCheck {
     fn go_on(&mut self, db: &Db, metrics: &WorkerMetrics) -> Result<()> {
         let after = self.after;
         let accounts = db.read_blocking(move |conn| verify::next_ledgers(conn, after))?;
-        let mut outcome = Ok(());
+        let (mut outcome, mut differences) = (Ok(()), 0);
         for account_id in &accounts {
             match db.snapshot_blocking(|conn| verify::ledger(conn, *account_id)) {
                 Ok(found) => {
                     for difference in &found {
                         log::error!("ledger check: {difference}");
                     }
-                    self.found.this_pass += found.len();
+                    differences += found.len();
                 }
                 Err(error) => {
                     log::error!("ledger check: {account_id}: {error}");
+                    // The next look begins at the same account.
+                    db.ensure_answers()?;
                     self.has_failed = true;
                     outcome = Err(error);
                 }
             }
         }
+        self.found.this_pass += differences;
         self.after = accounts.last().copied();
         let is_over = self.after.is_none();
         let is_whole = is_over && !self.has_failed;

@@ -1,8 +1,7 @@
 //! Tells who stands behind a credential. Principals are kept for half a second, so what is stored is at most that old;
 //! refusals are not kept. A key's last use is noted beside the request, at most once a minute.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -33,7 +32,7 @@ pub struct Authenticator {
     /// By the SHA-256 of the credential, so that no credential lies in memory longer than its request.
     known: Cache<[u8; 32], Known>,
     /// Goes up with each [`Authenticator::forget`]: what was read before it must not be kept after it.
-    generation: AtomicU64,
+    generation: RwLock<u64>,
     noted_uses: Cache<KeyUse, ()>,
 }
 
@@ -59,7 +58,7 @@ impl Authenticator {
             clock,
             tokens,
             known: Cache::builder().max_capacity(KEPT_AT_MOST).time_to_live(KEPT_FOR).build(),
-            generation: AtomicU64::new(0),
+            generation: RwLock::new(0),
             noted_uses: Cache::builder().max_capacity(USES_KEPT_AT_MOST).time_to_live(USE_NOTED_EVERY).build(),
         }
     }
@@ -72,7 +71,8 @@ impl Authenticator {
 
     /// Forgets all principals, so that a change to a credential or an account takes effect at once on this server.
     pub fn forget(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
+        *generation += 1;
         self.known.invalidate_all();
     }
 
@@ -85,7 +85,7 @@ impl Authenticator {
         if let Some(known) = self.known.get(&digest) {
             return self.still_good(&known).then_some(known.principal).ok_or_else(invalid);
         }
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = *self.generation.read().unwrap_or_else(PoisonError::into_inner);
         let known = if credential.starts_with(secret::PREFIX) {
             self.known_key(credential).await?
         } else {
@@ -94,11 +94,17 @@ impl Authenticator {
         if !self.still_good(&known) {
             return Err(invalid());
         }
-        if self.generation.load(Ordering::Acquire) == generation {
-            self.known.insert(digest, known.clone());
-        }
+        self.keep(digest, &known, generation);
         self.note_use(&known.principal);
         Ok(known.principal)
+    }
+
+    /// Keeps what was read in `generation`, unless it is over: whoever begins the next one waits until this is kept.
+    fn keep(&self, digest: [u8; 32], known: &Known, generation: u64) {
+        let present = self.generation.read().unwrap_or_else(PoisonError::into_inner);
+        if *present == generation {
+            self.known.insert(digest, known.clone());
+        }
     }
 
     async fn known_key(&self, key: &str) -> Result<Known> {

@@ -10,7 +10,7 @@ use diesel::sql_types::Bool;
 
 use super::models::{CommissionRow, CommissionStatus, LineId};
 use crate::accounts;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::db::schema::commissions;
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
@@ -24,15 +24,15 @@ const ROWS_PER_TRANSACTION: i64 = 1_000;
 /// Beyond so many accounts that failed nothing is looked for: it is not the accounts that are at fault then.
 const FAILED_ACCOUNTS_MAX: usize = 1_000;
 
-/// Makes a batch of commissions ready whose review is over at `now`; answers how many, 0 when nothing is left. An account where
-/// that fails keeps no other one waiting, however much of it is due.
+/// Makes a batch of commissions ready whose review is over; answers how many, 0 when nothing is left. An account where that fails
+/// keeps no other one waiting, however much of it is due.
 ///
 /// # Errors
-/// The database's own failure; the last account's that failed, where no other one had anything that was due.
-pub fn mature_due(db: &Db, now: Timestamp) -> Result<usize> {
+/// A database that does not answer; the last account's failure, where no other one had anything that was due.
+pub fn mature_due(db: &Db, clock: &Clock) -> Result<usize> {
     let mut batch = Batch::default();
     // What failed is due still, and would be all that a second look sees.
-    while batch.go_on(db, now)? {}
+    while batch.go_on(db, clock)? {}
     match batch.failure {
         Some(error) if batch.matured == 0 => Err(error),
         _ => Ok(batch.matured),
@@ -49,21 +49,23 @@ struct Batch {
 
 impl Batch {
     /// Makes the oldest of what is due ready but for the accounts that failed; whether to look beyond those of this time.
-    fn go_on(&mut self, db: &Db, now: Timestamp) -> Result<bool> {
-        let failed_before = self.failed.len();
+    fn go_on(&mut self, db: &Db, clock: &Clock) -> Result<bool> {
+        let (now, failed_before) = (clock.now(), self.failed.len());
         let mut due: BTreeMap<AccountId, Vec<LineId>> = BTreeMap::new();
         for (account_id, id) in db.read_blocking(|conn| due_beside(conn, now, &self.failed))? {
             due.entry(account_id).or_default().push(id);
         }
         for (account_id, ids) in due {
+            let clock = clock.clone();
             let done = db.write_blocking(move |conn| {
                 accounts::lock(conn, &[account_id])?;
-                make_ready(conn, now, account_id, &ids)
+                make_ready(conn, clock.now(), account_id, &ids)
             });
             match done {
                 Ok(ready) => self.matured += ready,
                 Err(error) => {
                     log::error!("commissions of {account_id} do not become ready: {error}");
+                    db.ensure_answers()?;
                     self.failed.push(account_id);
                     self.failure = Some(error);
                 }

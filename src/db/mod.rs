@@ -23,6 +23,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
+
 use aside::Aside;
 pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
@@ -251,6 +253,14 @@ impl Db {
             return Ok(());
         }
         Err(Error::Unavailable("the database file has gone".to_owned()))
+    }
+
+    /// Makes sure that the database answers: after the failure of one piece of work it tells whether the others fail as well.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it does not.
+    pub fn ensure_answers(&self) -> Result<()> {
+        self.read_blocking(|conn| Ok(conn.batch_execute("SELECT 1")?))
     }
 
     /// How the pool stands now.

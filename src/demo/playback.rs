@@ -86,7 +86,7 @@ pub fn play(db: &Db, vault: &Vault, now: Timestamp, password_hash: &str) -> Resu
         scene.bill(day, &clients, &containers)?;
         scene.visit(day)?;
         scene.decide_memberships(day)?;
-        while maturity::mature_due(db, scene.at(day, 23))? > 0 {}
+        while maturity::mature_due(db, &Clock::standing_at(scene.at(day, 23)))? > 0 {}
         payouts.of_day(day, scene.at(day, 23), &scene.partners())?;
         progress.reach(u64::try_from(day).unwrap_or(0));
     }

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::dates;
 use super::models::{ScheduleRow, ScheduledRow};
 use crate::accounts;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::context::Context;
 use crate::db::schema::scheduled_payouts;
 use crate::db::{Conn, Db};
@@ -21,24 +21,26 @@ use crate::program;
 /// Dates that are looked up at once.
 const PAGE: i64 = 200;
 
-/// Takes every date that has come at `now`; answers how many. An account that fails is logged and left for the next round;
-/// the others are taken all the same.
+/// Takes every date that has come; answers how many. An account that fails is logged and left for the next round; the others are
+/// taken all the same.
 ///
 /// # Errors
-/// A database that cannot be reached.
-pub fn request_due(db: &Db, now: Timestamp) -> Result<usize> {
+/// A database that does not answer.
+pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
     let (mut taken, mut failed) = (0, 0);
     loop {
+        let now = clock.now();
         let page = db.read_blocking(move |conn| due(conn, now, failed))?;
         if page.is_empty() {
             return Ok(taken);
         }
         for (account_id, currency) in page {
-            match db.write_blocking(move |conn| take(conn, now, account_id, currency)) {
+            let server = Context::of_server(clock);
+            match db.write_blocking(move |conn| take(conn, &server, account_id, currency)) {
                 Ok(is_taken) => taken += usize::from(is_taken),
-                Err(error @ Error::Unavailable(_)) => return Err(error),
                 Err(error) => {
                     log::error!("the scheduled payout of {account_id} in {currency}: {error}");
+                    db.ensure_answers()?;
                     failed += 1;
                 }
             }
@@ -58,8 +60,10 @@ fn due(conn: &mut Conn, now: Timestamp, failed: i64) -> Result<Vec<(AccountId, C
 }
 
 /// Requests the payout of a date, if it has come and nobody took it meanwhile.
-fn take(conn: &mut Conn, now: Timestamp, account_id: AccountId, currency: Currency) -> Result<bool> {
+fn take(conn: &mut Conn, context: &Context, account_id: AccountId, currency: Currency) -> Result<bool> {
     accounts::lock(conn, &[account_id])?;
+    let context = &context.under_locks();
+    let now = context.now;
     let row: Option<ScheduledRow> = scheduled_payouts::table
         .find((account_id, currency))
         .filter(scheduled_payouts::due_at.le(now))
@@ -72,7 +76,7 @@ fn take(conn: &mut Conn, now: Timestamp, account_id: AccountId, currency: Curren
         return Err(Error::internal("a date without a schedule"));
     };
     let minimum_minor = minimum(conn, &schedule, currency)?;
-    payouts::request::request_scheduled(conn, &Context::system(now), account_id, currency, minimum_minor)?;
+    payouts::request::request_scheduled(conn, context, account_id, currency, minimum_minor)?;
     dates::go_on(conn, now, row, rhythm)?;
     Ok(true)
 }

@@ -122,6 +122,7 @@ pub fn create(conn: &mut Conn, context: &Context, vault: &Vault, input: &CreateP
         let rows = approved(conn, input)?;
         Ok(rows.iter().map(|row| row.account_id).collect::<BTreeSet<AccountId>>())
     })?;
+    let context = &context.under_locks();
     let is_blocked = |row: &PayoutRow| partners.get(&row.account_id).is_none_or(|account| account.blocked_at.is_some());
     let rows: Vec<PayoutRow> = approved(conn, input)?.into_iter().filter(|row| !is_blocked(row)).collect();
     if rows.is_empty() {

@@ -35,10 +35,47 @@ pub fn ensure_first_version(conn: &mut Conn, now: Timestamp) -> Result<()> {
 /// # Errors
 /// The database's own failure; a version that cannot be read.
 pub fn current(conn: &mut Conn) -> Result<Program> {
+    let version = newest_version(conn)?;
+    let row: VersionRow = program_versions::table.find(version).get_result(conn)?;
+    parse(row)
+}
+
+/// Keeps the version in force as it is until the transaction ends. Whoever gives a client to a manager does so before it takes
+/// the manager's lock: a change values anew the managers that it finds, and one that is made meanwhile is none of these.
+///
+/// # Errors
+/// The database's own failure, as that of a change that takes longer than one waits for a lock.
+pub fn keep(conn: &mut Conn) -> Result<()> {
+    lock_newest(conn, |version, conn| program_versions::table.find(version).for_share().execute(conn))
+}
+
+/// Takes the version in force for a change: nobody else changes it, and nobody [keeps](keep) it.
+///
+/// # Errors
+/// As [`keep`].
+pub(super) fn take(conn: &mut Conn) -> Result<()> {
+    lock_newest(conn, |version, conn| program_versions::table.find(version).for_update().execute(conn))
+}
+
+/// Locks the newest version's row; the one that was newest when the lock was asked for may have got a follower meanwhile.
+fn lock_newest(conn: &mut Conn, lock: impl Fn(i32, &mut PgConnection) -> diesel::QueryResult<usize>) -> Result<()> {
+    let mut version = newest_version(conn)?;
+    loop {
+        // SQLite's writes follow each other.
+        let Conn::Postgres(postgres) = conn else { return Ok(()) };
+        lock(version, postgres)?;
+        let newest = newest_version(conn)?;
+        if newest == version {
+            return Ok(());
+        }
+        version = newest;
+    }
+}
+
+fn newest_version(conn: &mut Conn) -> Result<i32> {
     let newest = diesel::dsl::max(program_versions::version);
     let version: Option<i32> = program_versions::table.select(newest).get_result(conn)?;
-    let row: VersionRow = program_versions::table.find(version.unwrap_or(1)).get_result(conn)?;
-    parse(row)
+    Ok(version.unwrap_or(1))
 }
 
 /// A page of versions, newest first.

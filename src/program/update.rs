@@ -14,9 +14,9 @@ use super::service::{self, VersionRow};
 use super::{Program, ProgramConfig, rules};
 use crate::accounts::{self, AccountKind};
 use crate::context::Context;
+use crate::db::Conn;
 use crate::db::schema::{accounts as accounts_table, containers, ledger_balances, program_versions};
-use crate::db::{Conn, is_unique_violation};
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Error, Problem, Result, Violation};
 use crate::http::{IfMatch, json};
 use crate::id::{AccountId, Resource};
 use crate::money::Currency;
@@ -77,8 +77,9 @@ impl SentProgram {
 /// Puts what was sent in force; the same one as before makes no new version.
 ///
 /// # Errors
-/// 428 `preconditionRequired` and 412 `preconditionFailed`, also when another change was faster; 422 with every broken rule.
+/// 428 `preconditionRequired` and 412 `preconditionFailed`, also where another change was faster; 422 with every broken rule.
 pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &SentProgram) -> Result<Program> {
+    service::take(conn)?;
     let current = service::current(conn)?;
     // A body of a wrong shape is told whatever the tag names.
     condition.required()?;
@@ -98,14 +99,7 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
         author: context.actor.id.clone(),
         created_at: context.now.max(current.created_at),
     };
-    // Of two changes at once, the second waits here for the first, and finds its number taken.
-    diesel::insert_into(program_versions::table).values(&row).execute(conn).map_err(|error| {
-        if is_unique_violation(&error, "program_versions.version") {
-            Error::refused(Code::PreconditionFailed, "the program was changed meanwhile")
-        } else {
-            error.into()
-        }
-    })?;
+    diesel::insert_into(program_versions::table).values(&row).execute(conn)?;
     revalue_all(conn, config)?;
     // Until all were locked, somebody may have begun to use what goes.
     let violations = in_use(conn, &current.config, config)?;

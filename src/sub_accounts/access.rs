@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::events::EventType;
 use crate::id::{AccessRequestId, AccountId, SessionId};
 use crate::mail::{self, Letter, Recipient};
-use crate::{audit, events};
+use crate::{audit, events, program};
 
 /// Hours after a decline or a revocation before a manager may ask again (domain section 3).
 const PAUSE_HOURS: i64 = 24;
@@ -66,6 +66,7 @@ pub fn request(
 /// # Errors
 /// 404; 409 `accessRequestClosed`; of a link request 409 `alreadyManaged`.
 pub fn approve(conn: &mut Conn, context: &Context, client_id: AccountId, id: AccessRequestId) -> Result<AccessRequest> {
+    program::service::keep(conn)?;
     let row = answer(conn, context, client_id, id, RequestStatus::Approved)?;
     match row.kind {
         RequestKind::Access => {

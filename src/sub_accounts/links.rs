@@ -36,6 +36,7 @@ pub fn link(
     origin: Origin,
     access: Access,
 ) -> Result<LinkRow> {
+    program::service::keep(conn)?;
     let locked = accounts::lock(conn, &[client_id, manager_id])?;
     let find = |id: AccountId| locked.iter().find(|row| row.id == id);
     let client = find(client_id).ok_or_else(Error::not_found)?;

@@ -49,7 +49,7 @@ pub fn create(
 /// # Errors
 /// 404 where the client is not this manager's; 409 `invitationNotNeeded`.
 pub fn invite(conn: &mut Conn, context: &Context, manager_id: AccountId, client_id: AccountId) -> Result<()> {
-    links::managed_by(conn, manager_id, client_id)?;
+    access::lock_managed(conn, manager_id, client_id)?;
     let owner = crate::accounts::service::first_owner(conn, client_id)?.ok_or_else(Error::not_found)?;
     if owner.password_hash.is_some() {
         return Err(Error::refused(Code::InvitationNotNeeded, "the client has set its password already"));

@@ -11,7 +11,9 @@ use diesel::sql_types::BigInt;
 use serde_json::{Value, json};
 use stape_api::db::Conn;
 
-use crate::support::{Account, Answer, Client, Engine, TestApp, feed, payment, places, run, usd};
+use crate::support::{
+    Account, Answer, Client, Engine, TestApp, feed, id, new_email, payment, places, run, subscription, usd,
+};
 
 /// How long a request may take to come to the lock.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,16 +30,20 @@ fn is_waited_for(conn: &mut Conn) -> stape_api::error::Result<bool> {
     Ok(diesel::sql_query(statement).get_result::<Waiting>(conn)?.count > 0)
 }
 
-/// Takes the lock of an account, and does `meanwhile` before it lets go.
+/// What takes the lock of an account.
+fn account_lock(id: &str) -> String {
+    format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(id))
+}
+
+/// Takes a lock, and does `meanwhile` before it lets go.
 fn hold(
     app: &TestApp,
-    account_id: &str,
+    lock: String,
     meanwhile: impl Fn(&mut Conn) -> stape_api::error::Result<()> + Send + Sync + 'static,
 ) -> JoinHandle<stape_api::error::Result<()>> {
     let (holding, held) = mpsc::channel();
     let holding = Mutex::new(holding);
     let holder = app.database.connect();
-    let lock = format!("SELECT 1 FROM accounts WHERE id = '{}' FOR UPDATE", stored(account_id));
     let thread = std::thread::spawn(move || {
         holder.write_blocking(move |conn| {
             conn.batch_execute(&lock)?;
@@ -45,14 +51,14 @@ fn hold(
             meanwhile(conn)
         })
     });
-    held.recv().expect("the account is held");
+    held.recv().expect("the lock is held");
     thread
 }
 
-/// Sends `request` while somebody holds the lock of an account, who makes `change` as soon as the request waits for that lock.
-async fn overtaken(app: &TestApp, account_id: &str, request: impl Future<Output = Answer>, change: String) -> Answer {
+/// Sends `request` while somebody holds a lock, who makes `change` as soon as the request waits for that lock.
+async fn overtaken(app: &TestApp, lock: String, request: impl Future<Output = Answer>, change: String) -> Answer {
     let watcher = app.database.connect();
-    let thread = hold(app, account_id, move |conn| {
+    let thread = hold(app, lock, move |conn| {
         let begun = std::time::Instant::now();
         while !watcher.read_blocking(is_waited_for)? {
             assert!(begun.elapsed() < PATIENCE, "nobody waits");
@@ -96,7 +102,7 @@ fn a_manager_does_not_detach_a_client_that_another_one_got_meanwhile() {
         let path = format!("/v3/sub-accounts/{client}/detach");
         let nothing = json!({});
         let detach = before.login.post(&path, &nothing);
-        overtaken(app, &client, detach, relink(&client, &after)).await.problem("notFound");
+        overtaken(app, account_lock(&client), detach, relink(&client, &after)).await.problem("notFound");
         after.login.get(&format!("/v3/sub-accounts/{client}")).await.expect(200);
     });
 }
@@ -108,7 +114,8 @@ fn a_manager_makes_no_container_for_a_client_that_it_lost_meanwhile() {
         let client = app.client_of(&before).await;
         let wish = json!({"accountId": client, "product": "sgtmContainer", "name": "Shop"});
         let create = before.login.post("/v3/containers", &wish);
-        let problem = overtaken(app, &client, create, relink(&client, &after)).await.problem("validationFailed");
+        let problem =
+            overtaken(app, account_lock(&client), create, relink(&client, &after)).await.problem("validationFailed");
         assert_eq!(places(&problem), ["/accountId"]);
         assert!(after.login.list("/v3/containers").await.is_empty());
     });
@@ -123,7 +130,7 @@ fn a_manager_makes_no_container_for_a_client_that_took_its_access_back_meanwhile
         let create = manager.login.post("/v3/containers", &wish);
         let revoke =
             format!("UPDATE sub_account_links SET access = 'declined' WHERE client_id = '{}'", stored(&client));
-        overtaken(app, &client, create, revoke).await.problem("accessNotGranted");
+        overtaken(app, account_lock(&client), create, revoke).await.problem("accessNotGranted");
         assert!(manager.login.list("/v3/containers").await.is_empty());
     });
 }
@@ -139,8 +146,34 @@ fn a_transfer_is_told_to_nobody_who_lost_the_client_meanwhile() {
         let taker = json!({"email": taker.email});
         let transfer = giver.login.post(&path, &taker);
         let told = feed(&before.login).await.len();
-        overtaken(app, &giver.id, transfer, relink(&giver.id, &after)).await.expect(202);
+        overtaken(app, account_lock(&giver.id), transfer, relink(&giver.id, &after)).await.expect(202);
         assert_eq!(feed(&before.login).await.len(), told);
+    });
+}
+
+#[derive(diesel::QueryableByName)]
+struct Monthly {
+    #[diesel(sql_type = BigInt)]
+    monthly_minor: i64,
+}
+
+#[test]
+fn an_agency_that_is_made_while_the_program_changes_is_valued_by_the_new_one() {
+    on_postgres(async |app| {
+        let client = app.standard().await;
+        let container = app.own_container(&client).await;
+        app.apply(&[subscription(&container)]).await;
+        let wish = json!({"email": new_email()});
+        let convert = client.login.post("/v3/account/agency", &wish);
+        let lock = "SELECT 1 FROM program_versions FOR UPDATE".to_owned();
+        let change = "INSERT INTO program_versions \
+            SELECT version + 1, replace(config, '\"30\"', '\"10\"'), author, created_at FROM program_versions";
+        let agency = overtaken(app, lock, convert, change.to_owned()).await.expect(201);
+        let statement =
+            format!("SELECT monthly_minor FROM manager_values WHERE account_id = '{}'", stored(&id(&agency)));
+        let read = move |conn: &mut Conn| Ok(diesel::sql_query(&statement).get_result::<Monthly>(conn)?);
+        let value = app.database.connect().read_blocking(read).expect("the agency has a value");
+        assert_eq!(value.monthly_minor, 200);
     });
 }
 
@@ -156,7 +189,7 @@ async fn over_the_end_of_january<T>(
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let watcher = app.database.connect();
-    let thread = hold(app, account_id, move |_| {
+    let thread = hold(app, account_lock(account_id), move |_| {
         released.lock().expect("not poisoned").recv().expect("the test lets go");
         Ok(())
     });

@@ -1,7 +1,7 @@
 //! Payout schedules: what can be set, the next dates, and what a due date does.
 
 use serde_json::{Value, json};
-use stape_api::clock::Timestamp;
+use stape_api::clock::Clock;
 use stape_api::db::Conn;
 use stape_api::{payout_schedules, verify};
 
@@ -278,10 +278,10 @@ async fn a_date_is_taken_once_by_many_servers(app: &TestApp) {
     for _ in 0..3 {
         partners.push(scheduled(app, "150.00").await);
     }
-    let now: Timestamp = "2026-01-15T00:00:00Z".parse().expect("a time");
+    let clock = Clock::standing_at("2026-01-15T00:00:00Z".parse().expect("a time"));
     let servers = (0..4).map(|_| {
-        let db = app.database.connect();
-        std::thread::spawn(move || payout_schedules::request_due(&db, now).expect("the duty is done"))
+        let (db, clock) = (app.database.connect(), clock.clone());
+        std::thread::spawn(move || payout_schedules::request_due(&db, &clock).expect("the duty is done"))
     });
     let taken: Vec<usize> =
         servers.collect::<Vec<_>>().into_iter().map(|server| server.join().expect("no panic")).collect();
