@@ -51,7 +51,8 @@ pub struct ElementResult {
     pub id: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
-    /// The commission row that it made, now or when it was first applied.
+    /// The commission row that a payment made, now or when it was first applied; null for everything else, as for the payment of a client
+    /// without a manager. What a refund took back, `GET /v3/commissions` tells.
     #[schema(required = true)]
     pub commission_id: Option<LineId>,
     /// Whether sending it again later may help.

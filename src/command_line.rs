@@ -1,11 +1,14 @@
 //! The command line: which commands there are, what they print, and with which exit code they end. Knows no SQL.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use validator::ValidationError;
 
+use crate::accounts::validate_name;
 use crate::api_keys::operator_keys;
 use crate::auth::{Scope, Scopes};
 use crate::config::{Arguments, LogFormat, SettingError, Settings};
@@ -83,7 +86,10 @@ impl CommandLine {
     /// Runs the command to its end.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        telemetry::start(self.log_format());
+        if let Err(error) = telemetry::start(self.log_format()) {
+            eprintln!("error: {error}");
+            return ExitCode::from(if matches!(self.command, Some(Command::Verify)) { NOT_VERIFIED } else { 1 });
+        }
         match self.command {
             None | Some(Command::Serve) => serve(self.arguments, false),
             Some(Command::Demo) => serve(self.arguments, true),
@@ -103,11 +109,9 @@ impl CommandLine {
 
 fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
-    if (1..=100).contains(&name.chars().count()) {
-        Ok(name.to_owned())
-    } else {
-        Err("must have 1 to 100 characters".to_owned())
-    }
+    let told = |error: ValidationError| error.message.map_or_else(|| error.code.to_string(), Cow::into_owned);
+    validate_name(name).map_err(told)?;
+    Ok(name.to_owned())
 }
 
 fn operator_scope(word: &str) -> Result<Scope, String> {

@@ -199,7 +199,8 @@ impl<'de> Deserialize<'de> for Money {
 #[schema(as = Money)]
 #[serde(deny_unknown_fields)]
 struct MoneyBody {
-    /// Decimal number in major units with exactly the currency's digits (17.00 for USD, 1700 for JPY), never a JSON number.
+    /// Decimal number in major units with exactly the currency's digits (17.00 for USD, 1700 for JPY), never a JSON number. A request may
+    /// leave out zeros at its end.
     #[schema(pattern = r"^-?[0-9]{1,16}(\.[0-9]{1,4})?$", example = "17.00")]
     amount: String,
     /// ISO 4217 code.

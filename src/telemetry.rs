@@ -2,17 +2,22 @@
 
 use std::io::Write;
 
-use env_logger::Env;
 use env_logger::fmt::Formatter;
+use env_logger::{DEFAULT_FILTER_ENV, Env};
 use log::Record;
 use log::kv::{Error, Key, Source, Value, VisitSource};
 use serde_json::{Map, json};
 
 use crate::clock::Timestamp;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, SettingError};
 
 /// Starts logging to standard error. A second call changes nothing.
-pub fn start(format: LogFormat) {
+///
+/// # Errors
+/// A `RUST_LOG` that says nothing anybody understands, of which the logger would leave out a part.
+pub fn start(format: LogFormat) -> Result<(), SettingError> {
+    let filter = std::env::var(DEFAULT_FILTER_ENV).unwrap_or_default();
+    env_filter::Builder::new().try_parse(&filter).map_err(|error| SettingError::new(DEFAULT_FILTER_ENV, error))?;
     let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
     match format {
         LogFormat::Text => builder.format_key_values(write_request_id),
@@ -20,6 +25,7 @@ pub fn start(format: LogFormat) {
     };
     // In tests several servers start in one process; the first has set the logger.
     builder.try_init().ok();
+    Ok(())
 }
 
 /// What a line for people ends with: which request it is about. What else there is beside the message says nothing to them.

@@ -47,8 +47,10 @@ pub fn routes(config: &mut ServiceConfig) {
 async fn set(who: Operator<AnyScope>, app: App, command: Command<SetTestClock>) -> Result<HttpResponse> {
     let response = app
         .execute(who.principal(), command, |conn, _, input| {
-            stored::advance_clock(conn, input.now)?;
-            Reply::ok(&TestClock { now: input.now })
+            // The domain's time counts milliseconds.
+            let now = input.now.millisecond();
+            stored::advance_clock(conn, now)?;
+            Reply::ok(&TestClock { now })
         })
         .await?;
     web::block(move || worker::catch_up(&app.db, &app.clock)).await.map_err(Error::internal)??;

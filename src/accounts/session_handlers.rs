@@ -43,8 +43,7 @@ pub struct SignIn {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RefreshSession {
     /// The refresh token of the last answer; it is good once.
-    #[validate(length(min = 1, max = 512))]
-    #[schema(min_length = 1, max_length = 512, example = "ses_01KB0H6Q4N7ZJ8R5T3V9WXY2AC.c2VjcmV0.dGFn")]
+    #[schema(example = "ses_01KB0H6Q4N7ZJ8R5T3V9WXY2AC.c2VjcmV0.dGFn")]
     pub refresh_token: String,
 }
 
@@ -74,7 +73,8 @@ impl From<Tokens> for Session {
 /// An unknown e-mail address and a wrong password get the same answer.
 #[utoipa::path(tag = "Sessions", operation_id = "createSession", request_body = SignIn,
     responses((status = 201, description = "The tokens of a new session", body = Session),
-        (status = 401, description = "The e-mail address or the password is wrong")),
+        (status = 401, description = "The e-mail address or the password is wrong"),
+        (status = 403, description = "The account is blocked")),
     extensions(("x-idempotency" = json!("refused"))), security(()))]
 #[post("")]
 async fn create(
@@ -107,7 +107,8 @@ async fn create(
 /// hold a copy.
 #[utoipa::path(tag = "Sessions", operation_id = "refreshSession", request_body = RefreshSession,
     responses((status = 200, description = "New tokens of the session", body = Session),
-        (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended")),
+        (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended"),
+        (status = 403, description = "The account is blocked")),
     extensions(("x-idempotency" = json!("refused"))), security(()))]
 #[post("/refresh")]
 async fn refresh(visitor: Visitor, app: App, command: Command<RefreshSession, Refused>) -> Result<HttpResponse> {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 
 use super::secrets::Given;
 use super::{
@@ -133,7 +133,7 @@ pub struct Arguments {
     test_clock: Option<Timestamp>,
 
     /// Serve without migrating the database first
-    #[arg(long, global = true, env = "STAPE_NO_MIGRATE", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "STAPE_NO_MIGRATE", value_parser = BoolishValueParser::new())]
     no_migrate: bool,
 }
 
@@ -179,18 +179,20 @@ impl Arguments {
             encryption_key: self.encryption_key.filter(is_set),
             encryption_key_previous: self.encryption_key_previous.filter(is_set),
         };
-        let secrets = Secrets::resolve(given, &database_url)?;
-        let defaults = Settings::new(database_url, secrets);
         let smtp_url = self.smtp_url.filter(is_set);
         if smtp_url.is_some() && self.mail_from.is_none() {
             return Err(SettingError::new("STAPE_MAIL_FROM", "is required with STAPE_SMTP_URL"));
         }
+        let cors_origins = origins(&self.cors_origins)?;
+        // Last, for it may make a file, which a refused start shall not leave behind.
+        let secrets = Secrets::resolve(given, &database_url)?;
+        let defaults = Settings::new(database_url, secrets);
         let from = self.mail_from.unwrap_or_else(|| defaults.mail.from.clone());
         Ok(Settings {
             bind: self.bind,
             public_url: self.public_url,
             mail: MailSettings { smtp_url, from, dir: self.mail_dir },
-            cors_origins: origins(&self.cors_origins)?,
+            cors_origins,
             rate_limit: self.rate_limit,
             trusted_proxies: self.trusted_proxies,
             metrics_bind: self.metrics_bind,

@@ -191,6 +191,10 @@ fn read_or_make(path: &Path) -> Result<Given, SettingError> {
     };
     let content = match std::fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
+            if !folder_of(path).is_dir() {
+                let reason = format!("there is no folder {} for the database", folder_of(path).display());
+                return Err(SettingError::new("DATABASE_URL", reason));
+            }
             make(path).map_err(failed)?;
             std::fs::read_to_string(path).map_err(failed)?
         }
@@ -207,11 +211,14 @@ fn read_or_make(path: &Path) -> Result<Given, SettingError> {
     })
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a complete file under another name (mode 0600) and then gives it its own, unless somebody was faster.
 fn make(path: &Path) -> std::io::Result<()> {
     let secrets = Secrets::random();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder_of(path))?;
     writeln!(file, "{JWT_SECRET}={}", secrets.jwt.0)?;
     writeln!(file, "{ENCRYPTION_KEY}={}", STANDARD.encode(secrets.encryption_key.0))?;
     file.as_file().sync_all()?;

@@ -1,24 +1,34 @@
-//! A batch as JSON, where one element that no value can hold (nested too deep, a number out of range, half a surrogate) must
-//! not take the others with it. Only for bodies that are JSON by their grammar and yet cannot be read as a whole. Pure.
+//! A batch as JSON, where one element that cannot be read (nested too deep, a number out of range, half a surrogate, a member
+//! that is named twice) must not take the others with it. Only for bodies that are JSON by their grammar and yet cannot be read as a whole. Pure.
 
+use std::collections::BTreeMap;
 use std::str;
 
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
+use super::unique;
+
 /// Levels that are taken apart: the batch, its list, an element, its data, an amount.
 const LEVELS: u32 = 5;
 
 /// The batch with an empty object, which no field of an element takes, in place of whatever cannot be read: so that the
-/// element is refused where it is wrong. None where the text is no JSON at all.
+/// element is refused where it is wrong. None where the text is no JSON at all, and where it names a list twice.
 pub(super) fn salvage(bytes: &[u8]) -> Option<Value> {
     let text = str::from_utf8(bytes).ok()?;
     let (value, rest) = split_value(text)?;
-    rest.is_empty().then(|| readable(value, LEVELS))
+    let names_twice = value.starts_with('{') && parts(value, split_field).and_then(members).is_none();
+    (rest.is_empty() && !names_twice).then(|| readable(value, LEVELS))
+}
+
+/// The members of an object, if it names each once.
+fn members(fields: Vec<(String, &str)>) -> Option<BTreeMap<String, &str>> {
+    let count = fields.len();
+    Some(fields.into_iter().collect::<BTreeMap<_, _>>()).filter(|members| members.len() == count)
 }
 
 fn readable(text: &str, levels: u32) -> Value {
-    if let Ok(value) = serde_json::from_str(text) {
+    if let Ok(value) = unique::from_slice(text.as_bytes()) {
         return value;
     }
     let nothing = || Value::Object(Map::new());
@@ -27,8 +37,8 @@ fn readable(text: &str, levels: u32) -> Value {
             Some(items) => items.into_iter().map(|item| readable(item, levels - 1)).collect(),
             None => nothing(),
         },
-        Some('{') => parts(text, split_field).map_or_else(nothing, |fields| {
-            fields.into_iter().map(|(name, value)| (name, readable(value, levels - 1))).collect()
+        Some('{') => parts(text, split_field).and_then(members).map_or_else(nothing, |members| {
+            members.into_iter().map(|(name, value)| (name, readable(value, levels - 1))).collect()
         }),
         _ => nothing(),
     }
@@ -95,11 +105,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_can_be_read_is_read_as_always(text in almost_json()) {
-            if let Ok(value) = serde_json::from_str::<Value>(&text) {
+            if let Ok(value) = unique::from_slice(text.as_bytes()) {
                 prop_assert_eq!(salvage(text.as_bytes()), Some(value));
             } else if let Some(value) = salvage(text.as_bytes()) {
-                // What was left out were numbers and halves of surrogates alone: the text is JSON by its grammar.
-                prop_assert!(text.contains("1e999") || text.contains("ud800"), "{}: {}", text, value);
+                // What was left out were numbers, halves of surrogates and members named twice alone: the text is JSON by its grammar.
+                let twice = serde_json::from_str::<Value>(&text).is_ok();
+                prop_assert!(twice || text.contains("1e999") || text.contains("ud800"), "{}: {}", text, value);
             }
         }
     }
@@ -119,9 +130,17 @@ mod tests {
     }
 
     #[test]
+    fn an_element_that_names_a_member_twice_is_an_empty_object() {
+        let salvaged =
+            salvage(br#"{"events": [{"id": "a", "id": "b"}, {"id": "c", "data": {"x": 1, "x": 2}}]}"#).unwrap();
+        assert_eq!(salvaged, json!({"events": [{}, {"id": "c", "data": {}}]}));
+    }
+
+    #[test]
     fn what_is_no_json_is_not_salvaged() {
         for text in [
-            &b"{\"events\": [{\"n\": 1e999}, {]}"[..],
+            &b"{\"events\": [{\"n\": 1e999}], \"events\": []}"[..],
+            b"{\"events\": [{\"n\": 1e999}, {]}",
             b"{\"events\": [{\"n\": 1e999}]} x",
             b"{\"events\": [{\"n\": 1e999,}]}",
             b"{\"events\": [1e999 {}]}",

@@ -167,10 +167,15 @@ struct BodyHeaders {
 impl BodyHeaders {
     fn of(request: &HttpRequest) -> Self {
         let headers = request.headers();
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        // A header that comes twice says nothing: neither of the two is known to be meant.
+        let text = |name| {
+            let mut values = headers.get_all(name);
+            values.next().filter(|_| values.next().is_none()).and_then(|value| value.to_str().ok())
+        };
         let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
-        let is_plain = text(header::CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
+        let is_plain = !headers.contains_key(header::CONTENT_ENCODING)
+            || text(header::CONTENT_ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("identity"));
         Self {
             content_length: text(header::CONTENT_LENGTH).and_then(|length| length.parse().ok()),
             // A patch is a JSON Merge Patch, and may say so (RFC 7396, section 4).

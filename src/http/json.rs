@@ -10,6 +10,7 @@ use serde_path_to_error::{Path, Segment};
 use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use super::strict::Strict;
+use super::unique::{self, Unique};
 use crate::error::{Code, Problem, Violation, pointer_to};
 
 /// Longest explanation that repeats something of the request, in characters.
@@ -18,16 +19,26 @@ const MAX_DETAIL_CHARS: usize = 300;
 /// Reads one JSON document.
 ///
 /// # Errors
-/// 400 `invalidJson`: malformed, not UTF-8, or nested deeper than 127 levels. A number that no type of the API holds is
-/// well-formed, hence 422.
+/// 400 `invalidJson`: malformed, not UTF-8, or nested deeper than 127 levels. A number that no type of the API holds and a member
+/// that an object names twice are well-formed, hence 422.
 pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    unique::from_slice(bytes).map_err(|error| {
+        if unique::is_duplicate(&error) && is_well_formed(bytes) {
+            let detail = "must be there only once in its object";
+            return Problem::validation(vec![Violation::at(shorten(second_of_its_name(bytes)), "duplicate", detail)]);
+        }
         let message = error.to_string();
         if message.starts_with("number out of range") && is_well_formed(bytes) {
             return Problem::validation(vec![Violation::at("", "type", "holds a number that is out of range")]);
         }
         Problem::new(Code::InvalidJson, shorten(format!("the body is not well-formed JSON: {message}")))
     })
+}
+
+/// Where the first member is that its object has already.
+fn second_of_its_name(bytes: &[u8]) -> String {
+    let whole: Result<Unique, _> = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(bytes));
+    whole.err().map(|error| pointer_behind(error.path())).unwrap_or_default()
 }
 
 /// Whether bytes are one JSON document, however large its numbers are.
@@ -319,5 +330,13 @@ mod tests {
             assert_eq!(parse(bytes).unwrap_err().code, Code::InvalidJson);
         }
         assert_eq!(parse(b"1e999").unwrap_err().code, Code::ValidationFailed);
+        assert_eq!(parse(b"{\"a\": 1, \"a\": 2").unwrap_err().code, Code::InvalidJson);
+    }
+
+    #[test]
+    fn a_member_that_is_named_twice_is_pointed_at() {
+        let problem = parse(br#"{"a": 1, "b": [{"c": 1}, {"c/d": 1, "c/d": 2, "c/d": 3}]}"#).unwrap_err();
+        let [violation] = problem.violations.as_slice() else { panic!("{:?}", problem.violations) };
+        assert_eq!((violation.pointer.as_deref(), violation.code.as_str()), (Some("/b/1/c~1d"), "duplicate"));
     }
 }

@@ -45,9 +45,9 @@ struct Told {
 }
 
 fn of(allowance: &Allowance) -> Told {
-    let Allowance { policy, rate, remaining, full_in_s, .. } = *allowance;
+    let Allowance { policy, rate, remaining, full_in_s, retry_in_s } = *allowance;
     let limit = ReachedLimit { policy, requests: rate.requests.get(), seconds: rate.seconds.get() };
-    Told { limit, remaining, seconds: full_in_s }
+    Told { limit, remaining, seconds: retry_in_s.unwrap_or(full_in_s) }
 }
 
 /// The limit by which the operation itself refused: who was told of the caller's bucket, which is far from empty, would come

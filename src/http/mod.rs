@@ -18,6 +18,7 @@ mod reply;
 mod request;
 pub mod routes;
 mod strict;
+mod unique;
 
 pub use etag::{IfMatch, conditional, conditional_bytes, conditional_tagged, etag, etag_in_two};
 pub use extract::{Batch, Body, Command, CommandRule, KeyRule, NoFields, OfElements, Optional, Refused, Required};

@@ -171,7 +171,8 @@ async fn get_manager(who: Standard<AccountRead>, app: App) -> Result<web::Json<M
 #[utoipa::path(
     tag = "Manager",
     operation_id = "deleteManager",
-    responses((status = 204, description = "The account is on its own")),
+    responses((status = 204, description = "The account is on its own"),
+        (status = 404, description = "Nobody manages the account")),
     extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]
@@ -194,7 +195,8 @@ async fn leave_manager(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
 #[utoipa::path(
     tag = "Manager",
     operation_id = "revokeAccess",
-    responses((status = 204, description = "The manager has no access any more")),
+    responses((status = 204, description = "The manager has no access any more"),
+        (status = 404, description = "Nobody manages the account, or its manager has no access")),
     extensions(("x-accounts" = json!("standard"))),
     security(("session" = ["owner"]))
 )]

@@ -116,9 +116,14 @@ pub fn update(
         audit::record(conn, context, Some(manager_id), "subAccount.noteChanged", client_id, None)?;
         events::record(conn, context, manager_id, EventType::SubAccountUpdated, client_id)?;
     }
-    if let Some(billing) = change.billing.filter(|billing| *billing != link.billing) {
-        access::refuse_without(&link)?;
-        switch_billing(conn, context, &LinkRow { billing, ..link })?;
+    match change.billing {
+        Some(billing) if billing != link.billing => {
+            access::refuse_without(&link)?;
+            switch_billing(conn, context, &LinkRow { billing, ..link })?;
+        }
+        // As it is now it does not stay while a switch is open, which this would seem to take back.
+        Some(_) => operator_requests::service::refuse_second(conn, client_id, None)?,
+        None => {}
     }
     listing::find(conn, manager_id, client_id)
 }

@@ -227,6 +227,8 @@ async fn a_test_clock_goes_on_after_a_restart_and_is_never_left(database: Rc<Dat
     let path = "/v3/operator/test-clock";
     server.client(&key).post(path, &move_to("2026-02-01T00:00:00Z")).await.expect(200);
     server.client(&key).post(path, &move_to("2026-01-31T23:59:59Z")).await.problem("testClockRewound");
+    let between = server.client(&key).post(path, &move_to("2026-02-01T00:00:00.0009Z")).await.expect(200);
+    assert_eq!(server.client(&key).post(path, &between).await.expect(200)["now"], "2026-02-01T00:00:00.000Z");
     assert_eq!(server.terminate(), Some(0));
     let server = Process::start(with_clock());
     server.client(&key).post(path, &move_to("2026-01-31T23:59:59Z")).await.problem("testClockRewound");

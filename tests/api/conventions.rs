@@ -3,13 +3,14 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, both_engines, places};
+use crate::support::{TestApp, both_engines, payment, places};
 
 both_engines!(
     a_bad_parameter_is_named,
     a_body_of_another_type_is_refused,
     a_body_that_is_too_large_is_refused,
     a_cursor_belongs_to_its_filters,
+    a_member_that_is_named_twice_is_refused,
     a_patch_may_say_that_it_is_a_merge_patch,
     a_request_id_is_echoed_if_it_is_well_formed,
     a_wrong_method_names_the_right_ones,
@@ -81,6 +82,26 @@ async fn an_operators_batch_may_be_larger(app: &TestApp) {
     operator.post("/v3/operator/billing-events", &batch(4 << 20)).await.problem("payloadTooLarge");
 }
 
+async fn a_member_that_is_named_twice_is_refused(app: &TestApp) {
+    let agency = app.agency().await;
+    let body = r#"{"firstName": "Ann", "firstName": "Eve"}"#;
+    let request = agency.login.request(Method::PATCH, "/v3/account").header("content-type", "application/json");
+    let problem = request.bytes(body).send().await.problem("validationFailed");
+    assert_eq!((places(&problem), &problem["errors"][0]["code"]), (vec!["/firstName"], &json!("duplicate")));
+    let (client, container) = app.client_with_container(&agency).await;
+    let good = payment(&container).0.to_string();
+    let twice = payment(&container).0.to_string().replacen("\"plan\"", "\"plan\":\"free\",\"plan\"", 1);
+    let operator = app.operator().await;
+    let post = async |events: String| {
+        let request = operator.request(Method::POST, "/v3/operator/billing-events");
+        request.header("content-type", "application/json").bytes(events).send().await
+    };
+    let results = post(format!("{{\"events\": [{twice}, {good}]}}")).await.expect(200)["results"].clone();
+    assert_eq!((&results[0]["outcome"], &results[1]["outcome"]), (&json!("rejected"), &json!("applied")), "{client}");
+    let problem = post(format!("{{\"events\": [{good}], \"events\": []}}")).await.problem("validationFailed");
+    assert_eq!(places(&problem), ["/events"]);
+}
+
 async fn a_body_of_another_type_is_refused(app: &TestApp) {
     let body = r#"{"email": "a@example.com", "password": "x"}"#;
     for content_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application"] {
@@ -88,6 +109,14 @@ async fn a_body_of_another_type_is_refused(app: &TestApp) {
         request.bytes(body).send().await.problem("unsupportedMediaType");
     }
     app.visitor().request(Method::POST, "/v3/sessions").bytes(body).send().await.problem("unsupportedMediaType");
+    // Of two types, or two codings, nobody knows which is meant.
+    let json = ("content-type", "application/json");
+    let codings = vec![json, ("content-encoding", "identity"), ("content-encoding", "gzip")];
+    for headers in [vec![json, ("content-type", "text/plain")], codings] {
+        let request = app.visitor().request(Method::POST, "/v3/sessions").bytes(body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        request.send().await.problem("unsupportedMediaType");
+    }
     let request = app.visitor().request(Method::POST, "/v3/sessions");
     let request = request.header("content-type", "Application/JSON; charset=utf-8");
     request.bytes(body).send().await.problem("invalidCredentials");

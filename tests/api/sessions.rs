@@ -9,6 +9,7 @@ both_engines!(
     a_new_password_ends_all_sessions,
     a_refresh_token_is_good_once_and_a_reused_one_ends_the_session,
     a_reused_refresh_token_ends_the_session_of_a_blocked_account_too,
+    a_refresh_token_that_is_none_is_refused_whatever_its_length,
     a_refresh_token_used_by_two_at_once_wins_at_most_once,
     a_session_is_opened_with_email_and_password,
     a_signed_out_session_is_over,
@@ -52,6 +53,13 @@ async fn an_unknown_email_and_a_wrong_password_answer_the_same(app: &TestApp) {
         answers.push((problem, answer.header("www-authenticate").to_owned()));
     }
     assert_eq!(answers[0], answers[1]);
+}
+
+async fn a_refresh_token_that_is_none_is_refused_whatever_its_length(app: &TestApp) {
+    for token in [String::new(), "x".to_owned(), "x".repeat(10_000)] {
+        let answer = app.visitor().post("/v3/sessions/refresh", &json!({"refreshToken": token})).await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+    }
 }
 
 async fn a_refresh_token_is_good_once_and_a_reused_one_ends_the_session(app: &TestApp) {

@@ -21,6 +21,9 @@ fn errors_of_configuration_name_the_setting() {
         ("STAPE_CORS_ORIGINS", "everywhere"),
         ("STAPE_TEST_CLOCK", "yesterday"),
         ("STAPE_METRICS_BIND", "nowhere"),
+        ("STAPE_NO_MIGRATE", "maybe"),
+        ("RUST_LOG", "stape_api=inof"),
+        ("DATABASE_URL", "sqlite://no/folder/stape.db"),
     ];
     for (setting, value) in cases {
         let mut command = binary(&["serve"]);
@@ -30,6 +33,17 @@ fn errors_of_configuration_name_the_setting() {
         let flag = setting.trim_start_matches("STAPE_").to_lowercase().replace('_', "-");
         let error = text(&output.stderr);
         assert!(error.contains(setting) || error.contains(&flag), "{setting}: {error}");
+    }
+}
+
+#[test]
+fn a_start_that_is_refused_for_a_setting_makes_no_secrets() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for (setting, value) in [("STAPE_CORS_ORIGINS", "everywhere"), ("STAPE_SMTP_URL", "smtp://mail")] {
+        let mut command = beside(&directory, &["serve"]);
+        command.env(setting, value);
+        assert_eq!(run(command).status.code(), Some(1), "{setting}");
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0, "{setting}");
     }
 }
 

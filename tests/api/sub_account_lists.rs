@@ -254,7 +254,9 @@ async fn a_payer_is_changed_by_the_operator_while_something_is_paid(app: &TestAp
     assert_eq!((&changed["billing"], &changed["paidContainerCount"]), (&json!("individual"), &json!(1)));
     let request = &changed["pendingRequest"];
     assert_eq!((&request["type"], &request["status"]), (&json!("billingSwitch"), &json!("open")));
-    agency.login.patch(&path, &json!({"billing": "consolidated"})).await.problem("requestPending");
+    for billing in ["consolidated", "individual"] {
+        agency.login.patch(&path, &json!({"billing": billing})).await.problem("requestPending");
+    }
     let named = subscription(&id).with("requestId", request["id"].clone()).at("2026-01-01T00:00:01.000Z");
     app.apply(&[named]).await;
     let switched = agency.login.get(&path).await.expect(200);
