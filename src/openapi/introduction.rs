@@ -45,12 +45,12 @@ that answer a secret refuse it; batches of the billing system do without, for ea
 ## Money, rates and time
 
 Money is `{\"amount\": \"17.00\", \"currency\": \"USD\"}`: a decimal string with exactly the currency's digits, never a JSON \
-number. Rates are percent as decimal strings (`\"32.5\"`). Times are RFC 3339 in UTC with milliseconds.
+number; zeros at its end may be left out where it is sent. Rates are percent as decimal strings (`\"32.5\"`). Times are RFC 3339 in UTC with milliseconds.
 
 ## Limits
 
-Each credential has a token bucket, told in the headers `RateLimit-Policy` and `RateLimit`; an empty one is 429 with \
-`Retry-After` in seconds. Sign-in, sign-up, passwords, invitations and new sub-accounts have limits of their own: with their \
+Each credential has a token bucket, told in the headers `RateLimit-Policy` and `RateLimit`, whose `t` is the seconds until it is \
+full; an empty one is 429 with `Retry-After` in seconds, which `t` repeats there. Sign-in, sign-up, passwords, invitations and new sub-accounts have limits of their own: with their \
 429 the two headers tell the one that refused, by its name. Bodies have at most 1 MiB, operator's batches 4 MiB. 503 with \
 `Retry-After` means that the server is busy, or did not hear from its database whether the change was made: repeat the \
 request with the same `Idempotency-Key`, for it may have happened.
@@ -58,7 +58,7 @@ request with the same `Idempotency-Key`, for it may have happened.
 ## Changes
 
 `PATCH` takes a JSON Merge Patch (RFC 7396), as `application/json` or `application/merge-patch+json`: what is absent stays, \
-null clears. Resources with an `ETag` can be read with \
+null clears. A body that names a member of an object twice is refused. Resources with an `ETag` can be read with \
 `If-None-Match` and changed with `If-Match`, so that nobody overwrites a change that they have not seen.
 
 ## Versions

@@ -58,8 +58,8 @@ const HEADERS: &[(&str, &str, Type, &str, &str)] = &[
         "RateLimit",
         "RateLimit",
         Type::String,
-        "What is left of that limit (`r`), and the seconds until it is whole again (`t`); where another limit than `default` \
-         refused, until the next try may come.",
+        "What is left of that limit (`r`), and the seconds until it is whole again (`t`); with 429, until the next try may \
+         come.",
         "\"default\";r=5999;t=1",
     ),
     (
