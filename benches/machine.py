@@ -44,7 +44,7 @@ def install_wrk():
 def build(profile):
     """The programs of the product and of the bench."""
     names = ["--bin", "stape-api", "--example", "bench-seed", "--example", "bench-bare"]
-    subprocess.run(["cargo", "build", "--profile", profile, "--quiet", *names], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--locked", "--profile", profile, "--quiet", *names], cwd=ROOT, check=True)
     metadata = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, check=True, capture_output=True)
     directory = pathlib.Path(json.loads(metadata.stdout)["target_directory"])

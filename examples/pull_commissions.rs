@@ -4,6 +4,8 @@
 //!
 //! It waits when the server limits it or is busy, and shows what a problem says.
 
+#![expect(clippy::print_stdout, reason = "the sums are what the example is for")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;

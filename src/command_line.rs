@@ -1,5 +1,7 @@
 //! The command line: which commands there are, what they print, and with which exit code they end. Knows no SQL.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

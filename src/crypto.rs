@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 /// # Panics
 /// When the operating system has no randomness to give: nothing safe could be done without it.
 #[must_use]
-#[allow(clippy::panic, reason = "a process without randomness must not go on making secrets")]
+#[expect(clippy::panic, reason = "a process without randomness must not go on making secrets")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {

@@ -33,6 +33,7 @@ impl Progress {
     }
 
     /// Shows that so many are done.
+    #[expect(clippy::print_stderr, reason = "where no bar can be drawn, lines are how work shows how far it is")]
     pub fn reach(&mut self, done: u64) {
         self.bar.set_position(done);
         if self.bar.is_hidden() && self.last_line.elapsed() >= LINE_EVERY {

@@ -119,6 +119,7 @@ impl Scopes {
         Self::of(&text.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
     }
 
+    #[expect(clippy::as_conversions, reason = "nothing else gives the number of a scope in a const fn")]
     const fn bit(scope: Scope) -> u32 {
         1 << (scope as u32)
     }

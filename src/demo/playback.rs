@@ -151,11 +151,10 @@ impl Scene<'_> {
         }
         let (due, later) = std::mem::take(&mut self.refunds_due).into_iter().partition(|(on, _)| *on <= day);
         self.refunds_due = later;
-        events.extend(
-            Vec::into_iter(due).map(|(on, data)| {
-                self.event(on, &format!("refund-{on}-{}", data["refundId"]), "payment.refunded", &data)
-            }),
-        );
+        events.extend(Vec::into_iter(due).map(|(on, data)| {
+            let refund_id = data.get("refundId").unwrap_or(&Value::Null);
+            self.event(on, &format!("refund-{on}-{refund_id}"), "payment.refunded", &data)
+        }));
         self.post(day, events)
     }
 

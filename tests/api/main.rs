@@ -4,6 +4,16 @@
 //! database it leaves. No test waits for a time to come: the clock is set. What other threads do is looked for
 //! until it is there, or cut off in its midst.
 
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that panics fails, which is what it shall do then; helpers of tests are no #[test] functions"
+)]
+
 mod support;
 
 mod access;
