@@ -49,7 +49,7 @@ pub struct RefreshSession {
 }
 
 /// The tokens of a session.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// For `Authorization: Bearer`, good for 15 minutes.
