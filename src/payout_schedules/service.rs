@@ -41,18 +41,19 @@ pub fn read(conn: &mut Conn, account_id: AccountId) -> Result<PayoutSchedule> {
 /// Sets the account's schedule.
 ///
 /// # Errors
-/// 422 with every broken rule; the database's failure.
+/// 404 for an unknown account; 422 with every broken rule; the database's failure.
 pub fn set(
     conn: &mut Conn,
     context: &Context,
     account_id: AccountId,
     input: &SetPayoutSchedule,
 ) -> Result<PayoutSchedule> {
+    accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
     let violations = broken_rules(conn, account_id, input)?;
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
-    accounts::lock(conn, &[account_id])?;
     let old = dates::schedule(conn, account_id)?;
     let minimums: BTreeMap<Currency, i64> =
         input.minimums.iter().map(|minimum| (minimum.currency, minimum.minor)).collect();
