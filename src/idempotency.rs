@@ -118,7 +118,7 @@ impl Claim {
 }
 
 /// The answer to a claim, and whether it is that of an earlier request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// The answer.
     pub reply: Reply,
@@ -149,7 +149,7 @@ pub fn once(conn: &mut Conn, claim: &Claim, effect: impl FnOnce(&mut Conn) -> Re
 }
 
 /// What the first request with a key was answered.
-#[derive(Debug, Queryable, Selectable)]
+#[derive(Queryable, Selectable)]
 #[diesel(table_name = idempotency_keys)]
 pub struct FirstAnswer {
     fingerprint: Vec<u8>,

@@ -21,14 +21,22 @@
 //! | [`payouts`] | what a request takes (`request`), the steps (`steps`), bank files (`batches`), the operator's `adjustments` |
 //! | [`payout_methods`], [`payout_schedules`], [`vault`] | where money goes, encrypted at rest, and when by itself |
 //! | [`dashboard`] | the partner's home page in one call |
+//! | [`operator_requests`] | what clients and managers want, and only the operator's billing system can carry out |
 //! | [`referrals`], [`badge`] | links, clicks in groups (`clicks`), whose client a sign-up becomes (`attribution`); the picture |
 //! | [`events`], [`audit`] | what happened, for machines and for people; written with their cause |
+//! | [`mail`], [`courier`] | letters, kept as facts until they leave (`outbox`), and the thread that delivers them |
 //! | [`verify`] | recomputes everything that is stored twice |
 //! | [`worker`], [`demo`], [`command_line`], [`server`] | what runs by itself, the demonstration, start and stop |
-//! | [`backup`] | a copy of a SQLite database that is being served |
-//! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`] | what all operations share |
+//! | [`config`], [`stored`], [`test_clock`] | settings and secrets; what a database remembers of its servers, and its own time |
+//! | [`health`], [`metrics`], [`telemetry`] | how a server does: for load balancers, in figures, in log lines |
+//! | [`backup`], [`progress`] | a copy of a SQLite database that is being served; how far long work is |
+//! | [`app`], [`state`], [`context`] | all features together; what handlers share; what a service knows of its caller |
+//! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`], [`batch`] | what all operations share, and the operator's batches |
+//! | [`docs`], [`html`] | the pages that the server shows of itself, and text in them |
 //! | [`error`] | every refusal, with its status: one table |
 //! | [`money`], [`id`], [`clock`], [`short_text`] | amounts, ids and moments, and how they are written |
+//! | [`mod@text_enum`] | closed vocabularies: the same words in JSON, in the document and in the database |
+//! | [`crypto`] | random values, digests, comparisons in constant time |
 //! | [`db`], [`group_commit`] | connections, transactions, the two engines; many effects in one transaction |
 //!
 //! # The way of a request
@@ -55,8 +63,9 @@
 //!
 //! Nothing outside [`db`] knows the pool; no rule of the program knows actix or a status code: handlers and [`http`] do, and
 //! which status a refusal has is said in [`error`] alone. There are no sequences, triggers, advisory locks, `LISTEN` or
-//! temporary tables in the database, no state in a server beyond limits and caches of at most a second, no mocks, and no
-//! unsafe code.
+//! temporary tables in the database, no mocks, and no unsafe code. There is no state in a server that it could not lose:
+//! limits, caches of at most a second, the latest time that its clock and its ids told, which keys' uses it noted within
+//! the last minute, and the visitors' key of the day that clicks came on last, which is in the database, too.
 
 pub mod accounts;
 pub mod api_keys;
@@ -113,3 +122,17 @@ pub mod text_enum;
 pub mod vault;
 pub mod verify;
 pub mod worker;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_table_names_every_module() {
+        let lines = || include_str!("lib.rs").lines();
+        let table: String = lines().filter(|line| line.starts_with("//! | ")).collect();
+        let modules = lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+        let is_named =
+            |name: &str| table.contains(&format!("[`{name}`]")) || table.contains(&format!("[`mod@{name}`]"));
+        let missing: Vec<&str> = modules.filter(|name| !is_named(name)).collect();
+        assert!(missing.is_empty(), "the table of modules does not tell where to look for {missing:?}");
+    }
+}

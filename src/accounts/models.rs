@@ -44,8 +44,8 @@ pub struct AccountRow {
     pub search_text: String,
 }
 
-/// A user as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
+/// A user as stored. Never `Debug`, so that no log line holds its hash.
+#[derive(Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Identifiable)]
 #[diesel(table_name = users)]
 pub struct UserRow {
     /// Its id.

@@ -48,7 +48,7 @@ pub struct RefreshSession {
 }
 
 /// The tokens of a session.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Session {
     /// For `Authorization: Bearer`, good for 15 minutes.
@@ -83,8 +83,7 @@ async fn create(
     request: HttpRequest,
     command: Command<SignIn, Refused>,
 ) -> Result<HttpResponse> {
-    let Command { input, request_id, .. } = command;
-    let body = Body { input, request_id };
+    let body = Body::from(command);
     app.limits.sign_in_by_peer.check(client_key(&app, &request))?;
     app.limits.sign_in_by_email.check(email_key(&body.input.email))?;
     let email = body.input.email.clone();
@@ -112,8 +111,7 @@ async fn create(
     extensions(("x-idempotency" = json!("refused"))), security(()))]
 #[post("/refresh")]
 async fn refresh(visitor: Visitor, app: App, command: Command<RefreshSession, Refused>) -> Result<HttpResponse> {
-    let Command { input, request_id, .. } = command;
-    let body = Body { input, request_id };
+    let body = Body::from(command);
     let token = app.authenticator.tokens().read_refresh(&body.input.refresh_token).ok_or_else(invalid)?;
     let state = app.clone();
     let effect =

@@ -2,7 +2,7 @@
 //!
 //! A refresh token is good once. Who uses one again holds a copy, the owner or a thief, and nobody can tell which: the
 //! session ends. What sets a password or opens a session holds the lock of the account's row; a refresh and a sign-out are
-//! each decided by one update of the session's own row.
+//! each decided by one update of the session's own row. What holds a hash or a token is never `Debug`.
 
 use diesel::prelude::*;
 
@@ -22,7 +22,7 @@ use crate::mail::outbox;
 const LIFETIME_DAYS: i64 = 30;
 
 /// Who may be about to sign in.
-#[derive(Debug, Clone, Queryable)]
+#[derive(Queryable)]
 pub struct Candidate {
     /// The user.
     pub user_id: UserId,
@@ -33,7 +33,6 @@ pub struct Candidate {
 }
 
 /// The tokens of a session.
-#[derive(Debug, Clone)]
 pub struct Tokens {
     /// JWT.
     pub access_token: String,
@@ -44,7 +43,6 @@ pub struct Tokens {
 }
 
 /// What became of a refresh.
-#[derive(Debug)]
 pub enum Refreshed {
     /// The session goes on.
     Renewed(Tokens),

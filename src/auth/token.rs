@@ -88,12 +88,18 @@ pub struct AccessToken {
 }
 
 /// A refresh token, taken apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RefreshToken {
     /// The session.
     pub session_id: SessionId,
     /// What the database keeps of the token.
     pub hash: [u8; 32],
+}
+
+impl std::fmt::Debug for RefreshToken {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "RefreshToken({}, …)", self.session_id)
+    }
 }
 
 /// The secrets that sign tokens: the current one, and the one before it, which is still accepted.

@@ -22,7 +22,7 @@ use crate::id::{AccountId, ContainerId};
 use crate::operator_requests::{self, OperatorRequestType, RequestDetails};
 use crate::partners::portfolio::Portfolio;
 use crate::program::{self, ProgramConfig};
-use crate::sub_accounts::{Access, Billing, LinkRow, links};
+use crate::sub_accounts::{self, LinkRow, links};
 use crate::{audit, events};
 
 /// A change to a container: JSON Merge Patch.
@@ -143,7 +143,8 @@ pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: Con
         ))
         .execute(conn)?;
     if let Some(link) = link {
-        uncount(conn, context, &locked, &link, &row)?;
+        let program = program::service::current(conn)?;
+        slots::count(conn, context, (&locked, &link), &row, &program.config, Portfolio::remove)?;
         alerts::refresh(conn, &BTreeSet::from([account_id]))?;
     }
     for account in &locked {
@@ -168,8 +169,8 @@ fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
     if row.account_id != seen.account_id {
         return Err(Error::Unavailable(format!("{id} was transferred meanwhile")));
     }
-    if by_manager && link.as_ref().is_none_or(|link| link.access != Access::Granted) {
-        return Err(Error::refused(Code::AccessNotGranted, "the client has not granted access; request it first"));
+    if by_manager {
+        sub_accounts::access::refuse_without(link.as_ref().ok_or_else(Error::not_found)?)?;
     }
     Ok(Reached { row, link, locked })
 }
@@ -204,21 +205,4 @@ fn refuse_pointless(row: &ContainerRow, wish: &Wish) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-fn uncount(
-    conn: &mut Conn,
-    context: &Context,
-    locked: &[AccountRow],
-    link: &LinkRow,
-    row: &ContainerRow,
-) -> Result<()> {
-    let program = program::service::current(conn)?;
-    let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
-    let billing: Billing = link.billing;
-    for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
-        portfolio.remove(&slots::slot(row, billing), &program.config)?;
-        portfolio.write(conn, context, &program.config)?;
-    }
-    Ok(())
 }

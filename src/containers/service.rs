@@ -7,7 +7,6 @@ use super::models::{
     Product, Subscription, SubscriptionStatus, Usage,
 };
 use super::{slots, usage};
-use crate::accounts::AccountRow;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::schema::{container_owners, containers};
@@ -92,7 +91,7 @@ pub fn create(
     };
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
     if let Some(link) = &link {
-        count_new(conn, context, &locked, link, &row, &program.config)?;
+        slots::count(conn, context, (&locked, link), &row, &program.config, Portfolio::add)?;
     }
     for account in &locked {
         audit::record(conn, context, Some(account.id), "container.created", row.id, None)?;
@@ -180,22 +179,6 @@ fn owner_of_new(caller_id: AccountId, by_manager: bool, account_id: Option<Accou
         };
     }
     account_id.ok_or_else(|| Error::invalid("/accountId", "required", "is needed: which sub-account shall own it"))
-}
-
-fn count_new(
-    conn: &mut Conn,
-    context: &Context,
-    locked: &[AccountRow],
-    link: &LinkRow,
-    row: &ContainerRow,
-    program: &ProgramConfig,
-) -> Result<()> {
-    let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
-    for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
-        portfolio.add(&slots::slot(row, link.billing), program)?;
-        portfolio.write(conn, context, program)?;
-    }
-    Ok(())
 }
 
 fn first_row(

@@ -4,13 +4,15 @@
 use diesel::prelude::*;
 
 use super::models::ContainerRow;
+use crate::accounts::AccountRow;
+use crate::context::Context;
 use crate::db::Conn;
 use crate::db::schema::containers;
 use crate::error::Result;
 use crate::id::AccountId;
 use crate::partners::portfolio::{PaidTerms, Portfolio, Slot};
 use crate::program::ProgramConfig;
-use crate::sub_accounts::Billing;
+use crate::sub_accounts::{Billing, LinkRow};
 
 /// A container's place in the counters of its owner's manager, where the client pays as `billing` says.
 ///
@@ -62,6 +64,27 @@ pub fn leave(
 ) -> Result<()> {
     for container in set_manager(conn, client_id, None)? {
         portfolio.remove(&slot(&container, billing), program)?;
+    }
+    Ok(())
+}
+
+/// Counts a container for the manager of its owner ([`Portfolio::add`]), or no longer ([`Portfolio::remove`]). The caller
+/// holds the locks of both accounts, whose rows it gives with their link.
+///
+/// # Errors
+/// The database's own failure.
+pub fn count(
+    conn: &mut Conn,
+    context: &Context,
+    (locked, link): (&[AccountRow], &LinkRow),
+    container: &ContainerRow,
+    program: &ProgramConfig,
+    change: fn(&mut Portfolio, &Slot, &ProgramConfig) -> Result<()>,
+) -> Result<()> {
+    let managers: Vec<AccountRow> = locked.iter().filter(|account| account.id == link.account_id).cloned().collect();
+    for mut portfolio in Portfolio::load(conn, &managers)?.into_values() {
+        change(&mut portfolio, &slot(container, link.billing), program)?;
+        portfolio.write(conn, context, program)?;
     }
     Ok(())
 }

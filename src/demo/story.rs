@@ -3,7 +3,7 @@
 
 use crate::accounts::AccountKind;
 use crate::containers::{BillingPeriod, Product};
-use crate::payout_methods::{AccountType, AchDetails, MethodDetails, SepaDetails};
+use crate::payout_methods::{AccountType, AchDetails, MethodDetails, PlainName, SepaDetails};
 
 /// Days that the story lasts: 14 months.
 pub const DAYS: i64 = 425;
@@ -173,7 +173,7 @@ pub const fn fate(manager: usize, day: i64, number: usize) -> Fate {
 /// How a manager is paid, per currency.
 #[must_use]
 pub fn payout_methods(manager: &Manager) -> Vec<(&'static str, MethodDetails)> {
-    let holder = manager.company.to_owned();
+    let holder = PlainName(manager.company.to_owned());
     let dollars = MethodDetails::Ach(AchDetails {
         holder: holder.clone(),
         routing_number: "021000021".to_owned(),

@@ -102,17 +102,16 @@ where
         ExportFormat::Ndjson => ("application/x-ndjson", "ndjson"),
     };
     let first = fetch(None, PAGE_ROWS).await?;
-    let header = Bytes::from(header::<R>(format)?);
-    let state = Some((first, header));
+    let state = Some((first, header::<R>(format)?));
     let pages = stream::try_unfold((state, fetch), move |(state, fetch)| async move {
         let Some((rows, mut bytes)) = state else { return Ok(None) };
-        bytes = Bytes::from([bytes.to_vec(), body(format, &rows)?].concat());
+        write(&mut bytes, format, &rows)?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE_ROWS);
         let next = match rows.last().filter(|_| is_full) {
-            Some((key, _)) => Some((fetch(Some(key.clone()), PAGE_ROWS).await.inspect_err(log_failure)?, Bytes::new())),
+            Some((key, _)) => Some((fetch(Some(key.clone()), PAGE_ROWS).await.inspect_err(log_failure)?, Vec::new())),
             None => None,
         };
-        Ok::<_, Error>(Some((bytes, (next, fetch))))
+        Ok::<_, Error>(Some((Bytes::from(bytes), (next, fetch))))
     });
     let disposition = format!("attachment; filename=\"{name}.{extension}\"");
     Ok(HttpResponse::Ok()
@@ -130,37 +129,40 @@ fn log_failure(error: &Error) {
 /// # Errors
 /// A row with another number of cells than there are columns.
 pub fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<Cell>>) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     let names = columns.iter().map(|name| (*name).to_owned()).collect();
-    records(std::iter::once(names).chain(rows.map(|row| row.into_iter().map(Cell::written).collect())))
+    let cells = rows.map(|row| row.into_iter().map(Cell::written).collect());
+    write_records(&mut bytes, std::iter::once(names).chain(cells))?;
+    Ok(bytes)
 }
 
 fn header<R: ExportRow>(format: ExportFormat) -> Result<Vec<u8>> {
     match format {
-        ExportFormat::Csv => records(std::iter::once(R::COLUMNS.iter().map(|name| (*name).to_owned()).collect())),
+        ExportFormat::Csv => csv(R::COLUMNS, std::iter::empty()),
         ExportFormat::Ndjson => Ok(Vec::new()),
     }
 }
 
-fn body<R: ExportRow, K>(format: ExportFormat, rows: &[(K, R)]) -> Result<Vec<u8>> {
+/// Writes `rows` behind what is there.
+fn write<R: ExportRow, K>(bytes: &mut Vec<u8>, format: ExportFormat, rows: &[(K, R)]) -> Result<()> {
     match format {
-        ExportFormat::Csv => records(rows.iter().map(|(_, row)| row.cells().into_iter().map(Cell::written).collect())),
-        ExportFormat::Ndjson => {
-            let mut bytes = Vec::new();
-            for (_, row) in rows {
-                serde_json::to_writer(&mut bytes, row).map_err(Error::internal)?;
-                bytes.push(b'\n');
-            }
-            Ok(bytes)
+        ExportFormat::Csv => {
+            write_records(bytes, rows.iter().map(|(_, row)| row.cells().into_iter().map(Cell::written).collect()))
         }
+        ExportFormat::Ndjson => rows.iter().try_for_each(|(_, row)| {
+            serde_json::to_writer(&mut *bytes, row).map_err(Error::internal)?;
+            bytes.push(b'\n');
+            Ok(())
+        }),
     }
 }
 
-fn records(records: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+fn write_records(bytes: &mut Vec<u8>, records: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(bytes);
     for record in records {
         writer.write_record(record).map_err(Error::internal)?;
     }
-    writer.into_inner().map_err(Error::internal)
+    writer.flush().map_err(Error::internal)
 }
 
 #[cfg(test)]
@@ -179,8 +181,9 @@ mod tests {
     }
 
     fn as_csv(rows: &[((), Row)]) -> String {
-        String::from_utf8([header::<Row>(ExportFormat::Csv).unwrap(), body(ExportFormat::Csv, rows).unwrap()].concat())
-            .unwrap()
+        let mut bytes = header::<Row>(ExportFormat::Csv).unwrap();
+        write(&mut bytes, ExportFormat::Csv, rows).unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]
@@ -199,7 +202,8 @@ mod tests {
 
     #[test]
     fn ndjson_has_one_value_a_line() {
-        let lines = body(ExportFormat::Ndjson, &[((), Row("a\nb", 1)), ((), Row("c", 2))]).unwrap();
+        let mut lines = header::<Row>(ExportFormat::Ndjson).unwrap();
+        write(&mut lines, ExportFormat::Ndjson, &[((), Row("a\nb", 1)), ((), Row("c", 2))]).unwrap();
         assert_eq!(String::from_utf8(lines).unwrap(), "[\"a\\nb\",1]\n[\"c\",2]\n");
     }
 }

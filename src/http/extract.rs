@@ -110,6 +110,14 @@ pub struct Body<T> {
     pub request_id: String,
 }
 
+/// For a public POST whose answer holds a secret: it refuses the header, and [`crate::state::AppState::write`] runs it.
+impl<T> From<Command<T, Refused>> for Body<T> {
+    fn from(command: Command<T, Refused>) -> Self {
+        let Command { input, request_id, .. } = command;
+        Self { input, request_id }
+    }
+}
+
 /// The body of an operation without fields: nothing, or `{}`.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 /// Marks an answer that an earlier request with the same idempotency key got first.
 pub const REPLAYED_HEADER: &str = "Idempotent-Replayed";
 
-/// Status, location and body of a successful write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Status, location and body of a successful write. Never `Debug`: its body may hold a key or a token that is shown once.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,

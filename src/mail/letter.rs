@@ -114,8 +114,8 @@ crate::text_enum! {
     }
 }
 
-/// What a letter says, before it has a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a letter says, before it has a form. Never `Debug`: its link may carry a token.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Content {
     /// Subject line.
     pub subject: String,

@@ -99,7 +99,7 @@ pub fn eligibility(conn: &mut Conn, account_id: AccountId, program: &Program) ->
 /// # Errors
 /// 409 `alreadyPartner`, `applicationPending`, `notEligible` with both figures and what is missing.
 pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result<PartnerApplication> {
-    let account = accounts::lock(conn, &[account_id])?.pop().ok_or_else(Error::not_found)?;
+    let account = accounts::service::lock_one(conn, account_id)?;
     if account.kind == AccountKind::Partner {
         return Err(Error::refused(Code::AlreadyPartner, "the account is a partner already"));
     }
@@ -223,7 +223,7 @@ fn open_and_locked(conn: &mut Conn, id: ApplicationId) -> Result<(ApplicationRow
             .or_not_found()
     };
     let account_id = find(conn)?.account_id;
-    let account = accounts::lock(conn, &[account_id])?.pop().ok_or_else(Error::not_found)?;
+    let account = accounts::service::lock_one(conn, account_id)?;
     let row = find(conn)?;
     if row.status != ApplicationStatus::Pending {
         return Err(Error::refused(Code::ApplicationDecided, format!("the application is {}", row.status)));

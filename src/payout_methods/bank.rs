@@ -2,7 +2,7 @@
 //! countries. Pure. What is wrong is said without repeating the value.
 
 use iban::{Iban, IbanLike, ParseBaseIbanError, ParseIbanError};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use validator::ValidationError;
 
 use crate::accounts;
@@ -34,14 +34,45 @@ pub(super) fn compact_number<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     compact(deserializer).map(|text| text.replace('-', ""))
 }
 
-/// The name of a person, a company or a bank. Banks' files take it as it is, and spreadsheets open them.
-///
-/// # Errors
-/// The broken rule: those of every name, or `formula`.
-pub(super) fn validate_name(name: &str) -> Result<(), ValidationError> {
-    accounts::validate_name(name)?;
-    refuse_formula(name)
+/// The name of a person, a company or a bank. Banks' files take it as it is, and spreadsheets open them. Never `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PlainName(pub String);
+
+impl PlainName {
+    /// What [`PlainName::validate`] lets through, as the document says it; white space around it does no harm.
+    const PATTERN: &str = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$";
+
+    /// For `#[validate(custom)]`.
+    ///
+    /// # Errors
+    /// The broken rule: those of every name, or `formula`.
+    pub(super) fn validate(&self) -> Result<(), ValidationError> {
+        accounts::validate_name(&self.0)?;
+        refuse_formula(&self.0)
+    }
 }
+
+impl<'de> Deserialize<'de> for PlainName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::http::trimmed(deserializer).map(Self)
+    }
+}
+
+impl utoipa::PartialSchema for PlainName {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .min_length(Some(1))
+            .max_length(Some(100))
+            .pattern(Some(Self::PATTERN))
+            .description(Some("A name in one line that no spreadsheet takes for a formula."))
+            .examples(["Archer Analytics GmbH"])
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for PlainName {}
 
 /// An e-mail address that money is sent to: as it is in a bank's file, too.
 ///

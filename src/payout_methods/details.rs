@@ -10,7 +10,7 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 use validator::Validate;
 
-use super::bank;
+use super::bank::{self, PlainName};
 use crate::error::Problem;
 use crate::http::json;
 
@@ -48,15 +48,8 @@ crate::text_enum! {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SwiftDetails {
     /// Whom the account belongs to.
-    #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "bank::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
-        example = "Archer Analytics GmbH"
-    )]
-    pub holder: String,
+    #[validate(custom(function = "PlainName::validate"))]
+    pub holder: PlainName,
     /// The bank's BIC (ISO 9362), of 8 or 11 characters.
     #[serde(deserialize_with = "bank::compact")]
     #[validate(custom(function = "bank::validate_bic"))]
@@ -68,15 +61,8 @@ pub struct SwiftDetails {
     #[schema(min_length = 4, example = "DE89 3704 0044 0532 0130 00")]
     pub account_number: String,
     /// The bank's name.
-    #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "bank::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
-        example = "Deutsche Bank"
-    )]
-    pub bank_name: String,
+    #[validate(custom(function = "PlainName::validate"))]
+    pub bank_name: PlainName,
     /// The bank's country: ISO 3166-1 alpha-2.
     #[serde(deserialize_with = "bank::compact")]
     #[validate(custom(function = "bank::validate_country"))]
@@ -89,15 +75,8 @@ pub struct SwiftDetails {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AchDetails {
     /// Whom the account belongs to.
-    #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "bank::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
-        example = "Archer Analytics LLC"
-    )]
-    pub holder: String,
+    #[validate(custom(function = "PlainName::validate"))]
+    pub holder: PlainName,
     /// The bank's ABA routing number: nine digits, the last of which checks the others.
     #[serde(deserialize_with = "bank::compact_number")]
     #[validate(custom(function = "bank::validate_routing_number"))]
@@ -117,15 +96,8 @@ pub struct AchDetails {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SepaDetails {
     /// Whom the account belongs to.
-    #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "bank::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
-        example = "Archer Analytics GmbH"
-    )]
-    pub holder: String,
+    #[validate(custom(function = "PlainName::validate"))]
+    pub holder: PlainName,
     /// The account's IBAN, of a country of the area; spaces and small letters do no harm.
     #[serde(deserialize_with = "bank::compact")]
     #[validate(custom(function = "bank::validate_sepa_iban"))]
@@ -154,15 +126,8 @@ pub struct WiseDetails {
     #[schema(format = "email", max_length = 254, pattern = r"^\s*[^\s=+@-]", example = "payouts@agency.example")]
     pub email: String,
     /// Whom the account belongs to.
-    #[serde(deserialize_with = "crate::http::trimmed")]
-    #[validate(custom(function = "bank::validate_name"))]
-    #[schema(
-        min_length = 1,
-        max_length = 100,
-        pattern = r"^[^\S\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*[^\s\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069=+@-][^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$",
-        example = "Archer Analytics GmbH"
-    )]
-    pub holder: String,
+    #[validate(custom(function = "PlainName::validate"))]
+    pub holder: PlainName,
 }
 
 /// What a method needs to pay; its JSON, encrypted, is what the database keeps.
@@ -266,6 +231,7 @@ impl ToSchema for MethodDetails {
             schemas.push((T::name().into_owned(), T::schema()));
             T::schemas(schemas);
         }
+        add::<PlainName>(schemas);
         add::<SwiftDetails>(schemas);
         add::<AchDetails>(schemas);
         add::<SepaDetails>(schemas);

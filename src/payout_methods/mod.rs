@@ -13,6 +13,7 @@ mod reach;
 pub mod sealed;
 mod service;
 
+pub use bank::PlainName;
 pub use details::{
     AccountType, AchDetails, MethodDetails, MethodType, PaypalDetails, SepaDetails, SwiftDetails, WiseDetails,
 };

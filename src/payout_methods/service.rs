@@ -1,6 +1,7 @@
 //! Sets, removes, finds and reveals methods. Details leave this file encrypted or to who pays, never otherwise.
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use serde_json::json;
 
 use super::models::{PayoutMethodRow, SetPayoutMethod, named};
@@ -8,8 +9,8 @@ use super::{MethodDetails, MethodType};
 use crate::accounts::{self, sessions};
 use crate::audit;
 use crate::context::Context;
-use crate::db::Conn;
 use crate::db::schema::payout_methods;
+use crate::db::{Conn, with_conn};
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::http::Page;
@@ -130,7 +131,7 @@ pub fn set(
         created_at: old.as_ref().map_or(context.now, |old| old.created_at),
         changed_at: context.now,
     };
-    write(conn, &row, old.is_some())?;
+    write(conn, &row)?;
     dates::refresh(conn, context.now, account_id)?;
     events::record(conn, context, account_id, EventType::PayoutMethodChanged, named(currency))?;
     let shown = |row: &PayoutMethodRow| json!({ "type": row.method_type, "label": row.label });
@@ -145,19 +146,19 @@ pub fn set(
     Ok(row)
 }
 
-fn write(conn: &mut Conn, row: &PayoutMethodRow, is_known: bool) -> Result<()> {
-    if !is_known {
-        diesel::insert_into(payout_methods::table).values(row.clone()).execute(conn)?;
-        return Ok(());
-    }
-    diesel::update(payout_methods::table.find((row.account_id, row.currency)))
+fn write(conn: &mut Conn, row: &PayoutMethodRow) -> Result<()> {
+    use payout_methods::{account_id, changed_at, currency, details, label, method_type};
+    with_conn!(conn, c => diesel::insert_into(payout_methods::table)
+        .values(row)
+        .on_conflict((account_id, currency))
+        .do_update()
         .set((
-            payout_methods::method_type.eq(row.method_type),
-            payout_methods::label.eq(&row.label),
-            payout_methods::details.eq(&row.details),
-            payout_methods::changed_at.eq(row.changed_at),
+            method_type.eq(excluded(method_type)),
+            label.eq(excluded(label)),
+            details.eq(excluded(details)),
+            changed_at.eq(excluded(changed_at)),
         ))
-        .execute(conn)?;
+        .execute(c))?;
     Ok(())
 }
 

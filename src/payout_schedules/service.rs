@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use serde_json::{Value, json};
 
 use super::calendar::ScheduleType;
@@ -11,8 +12,8 @@ use super::models::{PayoutSchedule, ScheduleRow, SetPayoutSchedule};
 use crate::accounts;
 use crate::audit;
 use crate::context::Context;
-use crate::db::Conn;
 use crate::db::schema::payout_schedules;
+use crate::db::{Conn, with_conn};
 use crate::error::{Error, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, Resource};
@@ -40,18 +41,19 @@ pub fn read(conn: &mut Conn, account_id: AccountId) -> Result<PayoutSchedule> {
 /// Sets the account's schedule.
 ///
 /// # Errors
-/// 422 with every broken rule; the database's failure.
+/// 404 for an unknown account; 422 with every broken rule; the database's failure.
 pub fn set(
     conn: &mut Conn,
     context: &Context,
     account_id: AccountId,
     input: &SetPayoutSchedule,
 ) -> Result<PayoutSchedule> {
+    accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
     let violations = broken_rules(conn, account_id, input)?;
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
-    accounts::lock(conn, &[account_id])?;
     let old = dates::schedule(conn, account_id)?;
     let minimums: BTreeMap<Currency, i64> =
         input.minimums.iter().map(|minimum| (minimum.currency, minimum.minor)).collect();
@@ -62,7 +64,7 @@ pub fn set(
         minimums: serde_json::to_string(&minimums).map_err(Error::internal)?,
         changed_at: context.now,
     };
-    write(conn, &row, old.is_some())?;
+    write(conn, &row)?;
     dates::refresh(conn, context.now, account_id)?;
     let named = || Resource { kind: "payoutSchedule", id: account_id.to_string() };
     events::record(conn, context, account_id, EventType::PayoutScheduleChanged, named())?;
@@ -71,19 +73,19 @@ pub fn set(
     read(conn, account_id)
 }
 
-fn write(conn: &mut Conn, row: &ScheduleRow, is_known: bool) -> Result<()> {
-    if !is_known {
-        diesel::insert_into(payout_schedules::table).values(row.clone()).execute(conn)?;
-        return Ok(());
-    }
-    diesel::update(payout_schedules::table.find(row.account_id))
+fn write(conn: &mut Conn, row: &ScheduleRow) -> Result<()> {
+    use payout_schedules::{account_id, changed_at, day_of_month, minimums, schedule_type};
+    with_conn!(conn, c => diesel::insert_into(payout_schedules::table)
+        .values(row)
+        .on_conflict(account_id)
+        .do_update()
         .set((
-            payout_schedules::schedule_type.eq(row.schedule_type),
-            payout_schedules::day_of_month.eq(row.day_of_month),
-            payout_schedules::minimums.eq(&row.minimums),
-            payout_schedules::changed_at.eq(row.changed_at),
+            schedule_type.eq(excluded(schedule_type)),
+            day_of_month.eq(excluded(day_of_month)),
+            minimums.eq(excluded(minimums)),
+            changed_at.eq(excluded(changed_at)),
         ))
-        .execute(conn)?;
+        .execute(c))?;
     Ok(())
 }
 

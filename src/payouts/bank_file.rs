@@ -69,10 +69,10 @@ struct Recipient<'a> {
 fn wise_record(payout: &PayoutRow, details: &MethodDetails) -> Result<Vec<String>> {
     let recipient = match details {
         MethodDetails::Swift(SwiftDetails { holder, bic, account_number, bank_name, country }) => {
-            Recipient { name: holder, bic, account_number, bank_name, country, ..Recipient::default() }
+            Recipient { name: &holder.0, bic, account_number, bank_name: &bank_name.0, country, ..Recipient::default() }
         }
         MethodDetails::Ach(AchDetails { holder, routing_number, account_number, account_type }) => Recipient {
-            name: holder,
+            name: &holder.0,
             routing_number,
             account_number,
             account_type: match account_type {
@@ -81,8 +81,12 @@ fn wise_record(payout: &PayoutRow, details: &MethodDetails) -> Result<Vec<String
             },
             ..Recipient::default()
         },
-        MethodDetails::Sepa(SepaDetails { holder, iban }) => Recipient { name: holder, iban, ..Recipient::default() },
-        MethodDetails::Wise(WiseDetails { email, holder }) => Recipient { name: holder, email, ..Recipient::default() },
+        MethodDetails::Sepa(SepaDetails { holder, iban }) => {
+            Recipient { name: &holder.0, iban, ..Recipient::default() }
+        }
+        MethodDetails::Wise(WiseDetails { email, holder }) => {
+            Recipient { name: &holder.0, email, ..Recipient::default() }
+        }
         MethodDetails::Paypal(_) => return Err(not_carried(payout)),
     };
     let (amount, currency) = (payout.money().amount().to_string(), payout.currency.to_string());

@@ -18,7 +18,7 @@ use crate::db::schema::sub_account_links;
 use crate::error::{Code, Error, Result};
 use crate::events::EventType;
 use crate::id::{AccessRequestId, AccountId, SessionId};
-use crate::mail::{self, Letter, Recipient};
+use crate::mail::Letter;
 use crate::{audit, events, program};
 
 /// Hours after a decline or a revocation before a manager may ask again (domain section 3).
@@ -53,11 +53,8 @@ pub fn request(
     }
     let request_id = requests::file(conn, context, Some(client_id), manager_id, RequestKind::Access)?;
     set(conn, context, &link, Access::Requested, EventType::AccessRequested)?;
-    if let Some(owner) = accounts::service::first_owner(conn, client_id)? {
-        let manager = accounts::service::find(conn, manager_id)?.signature();
-        let letter = Letter::AccessRequested { manager, request_id };
-        mail::enqueue(conn, context, Recipient::User(owner.id), &letter)?;
-    }
+    let manager = accounts::service::find(conn, manager_id)?.signature();
+    links::write_to(conn, context, client_id, &Letter::AccessRequested { manager, request_id })?;
     Ok(requests::find(conn, client_id, request_id)?.1)
 }
 

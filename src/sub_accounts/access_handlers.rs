@@ -18,7 +18,7 @@ use crate::id::AccountId;
 use crate::state::App;
 
 /// A token by which a manager acts as its client.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientLogin {
     /// For `Authorization: Bearer`. It has the scopes `account:read`, `containers:read` and `containers:write`, cannot be

@@ -236,3 +236,17 @@ fn an_adjustment_that_waits_over_the_end_of_a_month_changes_no_statement_of_it()
         assert_eq!((&february["openingBalance"], &february["adjusted"]), (&january["closingBalance"], &usd("5.00")));
     });
 }
+
+#[test]
+fn a_schedule_that_waits_over_one_of_its_dates_begins_with_the_next_one() {
+    on_postgres(async |app| {
+        let partner = app.partner().await;
+        app.payout_method(&partner, "USD").await;
+        let key = app.api_key(&partner, &["payouts:read"]).await;
+        let first_of_month = json!({"type": "monthly", "dayOfMonth": 1});
+        over_the_end_of_january(app, &key, &partner.id, partner.login.put("/v3/payout-schedule", &first_of_month))
+            .await;
+        let schedule = partner.login.get("/v3/payout-schedule").await.expect(200);
+        assert_eq!(schedule["nextDates"][0]["scheduledFor"], "2026-03-01T00:00:00.000Z");
+    });
+}

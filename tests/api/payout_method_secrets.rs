@@ -62,7 +62,7 @@ async fn a_method_is_encrypted_for_its_account_and_currency(app: &TestApp) {
     else {
         panic!("another type");
     };
-    assert_eq!((details.iban.as_str(), details.holder.as_str()), (PLAIN_IBAN, "Archer Analytics GmbH"));
+    assert_eq!((details.iban.as_str(), details.holder.0.as_str()), (PLAIN_IBAN, "Archer Analytics GmbH"));
     let other = app.agency().await.id.parse().expect("an id");
     assert!(payout_methods::reveal(&vault, other, eur, &row.details).is_err());
     assert!(payout_methods::reveal(&vault, account_id, Currency::USD, &row.details).is_err());

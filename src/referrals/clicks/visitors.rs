@@ -16,8 +16,8 @@ const GRACE_S: i64 = 600;
 /// Visitors that one transaction deletes at most: on SQLite all other writes wait for it.
 const CHUNK: i64 = 500;
 
-/// The key of the last day that was asked for.
-#[derive(Debug, Default)]
+/// The key of the last day that was asked for. Never `Debug`, so that no log line holds it.
+#[derive(Default)]
 pub(super) struct Visitors(Option<(Timestamp, Vec<u8>)>);
 
 impl Visitors {
