@@ -5,7 +5,7 @@
 //! exactly, for limits that are promised in so many words ("at most 20 an hour"). Each has a name, by which who reaches it is
 //! told of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::config::RateLimit;
@@ -128,6 +129,20 @@ impl Limits {
     }
 }
 
+/// What is known of each key, until the key was not used for the window. A new key is always taken, and the one that was not used
+/// for longest makes room for it: a limit that holds no key is none for it.
+fn cache_of_keys<K, V>(rate: Rate, max_keys: u32) -> Cache<K, V>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder()
+        .max_capacity(max_keys.into())
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_idle(rate.window())
+        .build()
+}
+
 type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// One token bucket per key. Keys that were not used for longest make room for new ones.
@@ -156,11 +171,8 @@ impl Limiter {
     /// So many per key; none is no limit. `name` is one that no other limit has.
     #[must_use]
     pub fn new(name: &'static str, rate: Option<Rate>) -> Self {
-        let cache = |rate: Rate| {
-            // A bucket that was not used for its window is full, as a new one is.
-            Cache::builder().max_capacity(MAX_KEYS.into()).time_to_idle(rate.window()).build()
-        };
-        Self { name, buckets: rate.map(|rate| (rate, cache(rate))) }
+        // A bucket that was not used for its window is full, as a new one is.
+        Self { name, buckets: rate.map(|rate| (rate, cache_of_keys(rate, MAX_KEYS))) }
     }
 
     /// Takes one from the bucket of `key` and says what is left; none where there is no limit.
@@ -195,45 +207,45 @@ impl Rate {
     }
 }
 
-/// Counts exactly, per key, what happened within the last window.
+/// When a key was counted, the oldest first.
+type Moments = Arc<Mutex<VecDeque<Instant>>>;
+
+/// Counts exactly, per key, what happened within the last window. Keys that were not used for longest make room for new ones.
 #[derive(Debug)]
-pub struct SlidingWindow<K> {
+pub struct SlidingWindow<K: Eq + Hash + Send + Sync + 'static> {
     name: &'static str,
-    rate: Option<Rate>,
-    moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
+    counted: Option<(Rate, Cache<K, Moments>)>,
 }
 
-impl<K: Eq + Hash + Clone> SlidingWindow<K> {
+impl<K: Eq + Hash + Clone + Send + Sync + 'static> SlidingWindow<K> {
     /// At most so many per key in any window; none is no limit. `name` is one that no other limit has.
     #[must_use]
     pub fn new(name: &'static str, rate: Option<Rate>) -> Self {
-        Self { name, rate, moments: Arc::default() }
+        Self::holding(name, rate, MAX_KEYS)
+    }
+
+    fn holding(name: &'static str, rate: Option<Rate>, max_keys: u32) -> Self {
+        // Of a key that was not used for the window nothing counts any more.
+        Self { name, counted: rate.map(|rate| (rate, cache_of_keys(rate, max_keys))) }
     }
 
     /// The right of one request to count once, however often its transaction runs. Nothing is counted yet.
     #[must_use]
     pub fn permit(&self, key: K) -> Permit<K> {
-        Permit {
-            name: self.name,
-            rate: self.rate,
-            moments: self.moments.clone(),
-            key,
-            is_spent: AtomicBool::new(false),
-        }
+        Permit { name: self.name, counted: self.counted.clone(), key, is_spent: AtomicBool::new(false) }
     }
 }
 
 /// See [`SlidingWindow::permit`]. To be moved into the transaction and spent there, where a replay does not come.
 #[derive(Debug)]
-pub struct Permit<K> {
+pub struct Permit<K: Eq + Hash + Send + Sync + 'static> {
     name: &'static str,
-    rate: Option<Rate>,
-    moments: Arc<Mutex<HashMap<K, VecDeque<Instant>>>>,
+    counted: Option<(Rate, Cache<K, Moments>)>,
     key: K,
     is_spent: AtomicBool,
 }
 
-impl<K: Eq + Hash + Clone> Permit<K> {
+impl<K: Eq + Hash + Clone + Send + Sync + 'static> Permit<K> {
     /// Counts the request, the first time that it is called.
     ///
     /// # Errors
@@ -257,22 +269,19 @@ impl<K: Eq + Hash + Clone> Permit<K> {
     }
 
     fn spend_at(&self, now: Instant) -> Result<()> {
-        let Some(rate) = self.rate else { return Ok(()) };
-        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((rate, counted)) = &self.counted else { return Ok(()) };
+        let moments = counted.get_with_by_ref(&self.key, Moments::default);
+        let mut times = moments.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_spent.load(Ordering::Acquire) {
             return Ok(());
         }
         let is_past = |moment: &Instant| now.duration_since(*moment) >= rate.window();
-        if u32::try_from(moments.len()).is_ok_and(|keys| keys >= MAX_KEYS) {
-            moments.retain(|_, times| times.back().is_some_and(|last| !is_past(last)));
-        }
-        let times = moments.entry(self.key.clone()).or_default();
         while times.front().is_some_and(is_past) {
             times.pop_front();
         }
         if u32::try_from(times.len()).is_ok_and(|count| count >= rate.requests.get()) {
             let age = times.front().map_or(Duration::ZERO, |oldest| now.duration_since(*oldest));
-            return Err(too_many(self.name, rate, whole_seconds(rate.window().saturating_sub(age))));
+            return Err(too_many(self.name, *rate, whole_seconds(rate.window().saturating_sub(age))));
         }
         times.push_back(now);
         self.is_spent.store(true, Ordering::Release);
@@ -331,6 +340,18 @@ mod tests {
         let limits = Limits::new(None);
         assert_eq!(limits.requests.take("a".to_owned()), None);
         assert!((0..100).all(|_| limits.sign_up.check("a".to_owned()).is_ok()));
+    }
+
+    #[test]
+    fn a_window_holds_a_bounded_number_of_keys() {
+        let window = SlidingWindow::holding("test", Some(Rate::of(1, 3600)), 10);
+        assert!((0..1_000).all(|key| window.permit(key).spend().is_ok()));
+        let keys = &window.counted.as_ref().unwrap().1;
+        keys.run_pending_tasks();
+        assert_eq!(keys.entry_count(), 10);
+        // The newest key is held, and the oldest made room.
+        assert!(window.permit(999).spend().is_err());
+        assert!(window.permit(0).spend().is_ok());
     }
 
     #[test]

@@ -140,7 +140,8 @@ pub async fn start_after(
     }
     let http = http.listen(listener).map_err(Error::internal)?.run();
     let metrics = metrics_listener.map(|listener| serve_metrics(listener, state.clone())).transpose()?;
-    let worker = Some(Worker::start(state.db.clone(), state.clock.clone(), state.metrics.worker())?);
+    let keys = state.clicks.visitor_keys();
+    let worker = Some(Worker::start(state.db.clone(), state.clock.clone(), keys, state.metrics.worker())?);
     let (public_url, clock) = (state.public_url.clone(), state.clock.clone());
     let courier = Some(Courier::start(state.db.clone(), mailer, public_url, clock, state.metrics.courier())?);
     Ok(Server { address, state, handle: http.handle(), running: actix_web::rt::spawn(http), metrics, worker, courier })

@@ -15,7 +15,7 @@ use crate::db::schema::{idempotency_keys, sessions};
 use crate::error::{Error, Result};
 use crate::id::AccountId;
 use crate::metrics::WorkerMetrics;
-use crate::referrals::clicks;
+use crate::referrals::clicks::{self, VisitorKeys};
 use crate::{payout_schedules, stored, verify};
 
 /// How long the loop rests between rounds.
@@ -68,11 +68,11 @@ impl Worker {
     ///
     /// # Errors
     /// A machine that has no thread to give.
-    pub fn start(db: Db, clock: Clock, metrics: WorkerMetrics) -> Result<Self> {
+    pub fn start(db: Db, clock: Clock, keys: VisitorKeys, metrics: WorkerMetrics) -> Result<Self> {
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || rounds(&db, &clock, &metrics, &stopped))
+            .spawn(move || rounds(&db, &clock, &keys, &metrics, &stopped))
             .map_err(Error::internal)?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
@@ -97,7 +97,7 @@ pub fn catch_up(db: &Db, clock: &Clock) -> Result<()> {
     DUE.iter().try_for_each(|duty| exhaust(duty, db, clock, || true).map(|_| ()))
 }
 
-fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
+fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     let mut ledgers = LedgerCheck { next: Instant::now(), after: None, found: Findings::default(), has_failed: false };
     let limited = |duties: &'static [Duty], limit| duties.iter().map(move |duty| (duty, limit, Instant::now()));
@@ -105,6 +105,8 @@ fn rounds(db: &Db, clock: &Clock, metrics: &WorkerMetrics, stopped: &Receiver<()
     loop {
         // Another server on the same database may have moved the test clock.
         log_failure("test clock", &follow(db, clock));
+        // They are in memory alone: a database that does not answer must not keep them there.
+        keys.forget_past_days(clock);
         for (duty, limit, at) in next.iter_mut().filter(|(_, _, at)| *at <= Instant::now()) {
             let begun = Instant::now();
             let outcome = exhaust(duty, db, clock, || goes_on() && begun.elapsed() < *limit);

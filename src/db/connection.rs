@@ -31,6 +31,9 @@ const WRITER_CACHE_KIB: u32 = 16_000;
 /// are copied once then; a longer log brings little more.
 const CHECKPOINT_PAGES: u32 = 32_000;
 
+/// The first version of PostgreSQL that this server is made for.
+const OLDEST_POSTGRES: i32 = 15;
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
@@ -42,6 +45,8 @@ pub(super) enum OpenError {
     Gone,
     #[error("PostgreSQL runs with {0} = off: what it acknowledges would not be durable; turn it on")]
     NotDurable(&'static str),
+    #[error("PostgreSQL runs version {0}; version {OLDEST_POSTGRES} or later is needed")]
+    TooOld(i32),
 }
 
 /// What a connection may do with SQLite's file.
@@ -84,7 +89,9 @@ impl Opener {
                     create_for_the_owner(path);
                 }
                 let read_only = self.access == Access::Read;
-                Ok(Conn::Sqlite(open_sqlite(&path.to_string_lossy(), read_only)?))
+                // The file may go at any moment; SQLite itself must make no other one in its place.
+                let address = if self.creates { path.to_string_lossy().into_owned() } else { address(path, "mode=rw") };
+                Ok(Conn::Sqlite(open_sqlite(&address, read_only)?))
             }
         }
     }
@@ -217,12 +224,33 @@ fn turn_on_log(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
     }
 }
 
+/// What a PostgreSQL server says of itself.
 #[derive(QueryableByName)]
-struct Durability {
+struct PostgresServer {
+    /// Its version: 150018 is 15.18.
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    version_num: i32,
     #[diesel(sql_type = diesel::sql_types::Text)]
     fsync: String,
     #[diesel(sql_type = diesel::sql_types::Text)]
     synchronous_commit: String,
+}
+
+impl PostgresServer {
+    /// Whether it has what the statements need and keeps what it acknowledges.
+    fn check(&self) -> Result<(), OpenError> {
+        let version = self.version_num / 10_000;
+        if version < OLDEST_POSTGRES {
+            return Err(OpenError::TooOld(version));
+        }
+        if self.fsync == "off" {
+            return Err(OpenError::NotDurable("fsync"));
+        }
+        if self.synchronous_commit == "off" {
+            return Err(OpenError::NotDurable("synchronous_commit"));
+        }
+        Ok(())
+    }
 }
 
 fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, OpenError> {
@@ -235,16 +263,12 @@ fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, O
          SET TIME ZONE 'UTC';",
         LOCK_TIMEOUT.as_millis()
     ))?;
-    let durability: Durability = sql_query(
-        "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit",
+    let server: PostgresServer = sql_query(
+        "SELECT current_setting('server_version_num')::integer AS version_num, current_setting('fsync') AS fsync, \
+         current_setting('synchronous_commit') AS synchronous_commit",
     )
     .get_result(&mut conn)?;
-    if durability.fsync == "off" {
-        return Err(OpenError::NotDurable("fsync"));
-    }
-    if durability.synchronous_commit == "off" {
-        return Err(OpenError::NotDurable("synchronous_commit"));
-    }
+    server.check()?;
     Ok(conn)
 }
 
@@ -278,6 +302,21 @@ mod tests {
                 }
             });
         }
+    }
+
+    #[test]
+    fn a_postgres_that_is_too_old_or_loses_commits_is_refused() {
+        let refusal = |version_num, fsync: &str, synchronous_commit: &str| {
+            let (fsync, synchronous_commit) = (fsync.to_owned(), synchronous_commit.to_owned());
+            let server = PostgresServer { version_num, fsync, synchronous_commit };
+            server.check().err().map(|error| error.to_string())
+        };
+        let too_old = "PostgreSQL runs version 14; version 15 or later is needed";
+        assert_eq!(refusal(140_099, "on", "on").as_deref(), Some(too_old));
+        assert_eq!(refusal(150_000, "on", "on"), None);
+        assert_eq!(refusal(180_001, "on", "remote_apply"), None);
+        assert!(refusal(150_000, "off", "on").is_some_and(|text| text.contains("fsync = off")));
+        assert!(refusal(150_000, "on", "off").is_some_and(|text| text.contains("synchronous_commit = off")));
     }
 
     #[test]

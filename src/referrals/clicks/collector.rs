@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::destination::{Destination, Directory};
 use super::record::{ClickRow, record};
-use super::visitors::Visitors;
+use super::visitors::VisitorKeys;
 use crate::clock::Timestamp;
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -43,6 +43,7 @@ pub struct Click {
 #[derive(Debug)]
 pub struct Clicks {
     directory: Directory,
+    keys: VisitorKeys,
     commits: GroupCommit<Click, ()>,
 }
 
@@ -61,17 +62,18 @@ impl Clicks {
             deadline: DEADLINE,
         };
         let directory = Directory::new(db.clone());
-        let mut visitors = Visitors::default();
+        let keys = VisitorKeys::default();
+        let keys_of_writer = keys.clone();
         let writer = move |clicks: Vec<Click>| {
             let count = clicks.len();
-            let written = write(&db, &mut visitors, clicks);
+            let written = write(&db, &keys_of_writer, clicks);
             if let Err(error) = &written {
                 log::error!("{count} clicks were not recorded: {error}");
             }
             let answer = || written.as_ref().map_err(|error| Error::Unavailable(format!("click: {error}"))).copied();
             std::iter::repeat_with(answer).take(count).collect()
         };
-        Ok(Self { directory, commits: GroupCommit::start(rules, [writer])? })
+        Ok(Self { directory, keys, commits: GroupCommit::start(rules, [writer])? })
     }
 
     /// What a code leads to; none for an unknown or disabled one, and for that of a blocked manager. What it says was true
@@ -88,6 +90,12 @@ impl Clicks {
         self.directory.forget();
     }
 
+    /// The keys that hash visitors, for whoever forgets them by the clock.
+    #[must_use]
+    pub fn visitor_keys(&self) -> VisitorKeys {
+        self.keys.clone()
+    }
+
     /// Records a click; when this returns, it is durable.
     ///
     /// # Errors
@@ -97,10 +105,10 @@ impl Clicks {
     }
 }
 
-fn write(db: &Db, visitors: &mut Visitors, clicks: Vec<Click>) -> Result<()> {
+fn write(db: &Db, keys: &VisitorKeys, clicks: Vec<Click>) -> Result<()> {
     let row = |click: Click| {
         Ok(ClickRow {
-            visitor_hash: visitors.hash(db, &click)?,
+            visitor_hash: keys.hash(db, &click)?,
             account_id: click.account_id,
             id: click.id,
             link_id: click.link_id,

@@ -15,4 +15,4 @@ pub use collector::{Click, Clicks};
 pub use destination::{Destination, LiveLink, live_link};
 pub use record::{ClickRow, forget_old, kept_days, record};
 pub use redirect::routes;
-pub use visitors::forget_past_days;
+pub use visitors::{VisitorKeys, forget_past_days};
