@@ -65,7 +65,7 @@
 //! which status a refusal has is said in [`error`] alone. There are no sequences, triggers, advisory locks, `LISTEN` or
 //! temporary tables in the database, no mocks, and no unsafe code. There is no state in a server that it could not lose:
 //! limits, caches of at most a second, the latest time that its clock and its ids told, which keys' uses it noted within
-//! the last minute, and the visitors' key of the day that clicks came on last, which is in the database, too.
+//! the last minute, and the visitors' keys of the day and, around midnight, of the day before, which are in the database, too.
 
 pub mod accounts;
 pub mod api_keys;

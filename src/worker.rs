@@ -10,8 +10,8 @@ use diesel::prelude::*;
 
 use crate::clock::{Clock, Timestamp};
 use crate::commissions::maturity;
-use crate::db::Db;
 use crate::db::schema::{idempotency_keys, sessions};
+use crate::db::{Db, Patience};
 use crate::error::{Error, Result};
 use crate::id::AccountId;
 use crate::metrics::WorkerMetrics;
@@ -163,7 +163,7 @@ impl LedgerCheck {
     fn go_on(&mut self, db: &Db, metrics: &WorkerMetrics) -> Result<()> {
         let after = self.after;
         let accounts = db.read_blocking(move |conn| verify::next_ledgers(conn, after))?;
-        let (mut outcome, mut differences) = (Ok(()), 0);
+        let (mut outcome, mut differences, mut patience) = (Ok(()), 0, Patience::default());
         for account_id in &accounts {
             match db.snapshot_blocking(|conn| verify::ledger(conn, *account_id)) {
                 Ok(found) => {
@@ -174,10 +174,9 @@ impl LedgerCheck {
                 }
                 Err(error) => {
                     log::error!("ledger check: {account_id}: {error}");
-                    // The next look begins at the same account.
-                    db.ensure_answers()?;
                     self.has_failed = true;
-                    outcome = Err(error);
+                    // Where this ends it, the next look begins at the same account.
+                    outcome = Err(patience.bear(error)?);
                 }
             }
         }

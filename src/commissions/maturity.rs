@@ -12,7 +12,7 @@ use super::models::{CommissionRow, CommissionStatus, LineId};
 use crate::accounts;
 use crate::clock::{Clock, Timestamp};
 use crate::db::schema::commissions;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Patience};
 use crate::error::{Error, Result};
 use crate::events::{self, EventType, NewEvent};
 use crate::id::AccountId;
@@ -28,7 +28,7 @@ const FAILED_ACCOUNTS_MAX: usize = 1_000;
 /// keeps no other one waiting, however much of it is due.
 ///
 /// # Errors
-/// A database that does not answer; the last account's failure, where no other one had anything that was due.
+/// A database that is away; the last account's failure, where no other one had anything that was due.
 pub fn mature_due(db: &Db, clock: &Clock) -> Result<usize> {
     let mut batch = Batch::default();
     // What failed is due still, and would be all that a second look sees.
@@ -45,6 +45,7 @@ struct Batch {
     matured: usize,
     failed: Vec<AccountId>,
     failure: Option<Error>,
+    patience: Patience,
 }
 
 impl Batch {
@@ -65,9 +66,8 @@ impl Batch {
                 Ok(ready) => self.matured += ready,
                 Err(error) => {
                     log::error!("commissions of {account_id} do not become ready: {error}");
-                    db.ensure_answers()?;
                     self.failed.push(account_id);
-                    self.failure = Some(error);
+                    self.failure = Some(self.patience.bear(error)?);
                 }
             }
         }

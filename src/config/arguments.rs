@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 
 use super::secrets::Given;
 use super::{
@@ -133,7 +132,7 @@ pub struct Arguments {
     test_clock: Option<Timestamp>,
 
     /// Serve without migrating the database first
-    #[arg(long, global = true, env = "STAPE_NO_MIGRATE", value_parser = BoolishValueParser::new())]
+    #[arg(long, global = true, env = "STAPE_NO_MIGRATE", value_parser = yes_or_no)]
     no_migrate: bool,
 }
 
@@ -204,6 +203,15 @@ impl Arguments {
     }
 }
 
+/// Of a flag's variable; an empty one is one that is not set.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" | "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
+        "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
 /// More threads than any machine has a use for are a mistake, and each of them takes memory.
 const WORKERS_MAX: usize = 512;
 
@@ -268,6 +276,13 @@ mod tests {
         assert!(error.starts_with("DATABASE_URL: ") && !error.contains("hunter2"), "{error}");
         assert!(failing(&["--cors-origins=https://a.example,*"]).starts_with("STAPE_CORS_ORIGINS: "));
         assert!(failing(&["--smtp-url=smtp://mail"]).starts_with("STAPE_MAIL_FROM: "));
+    }
+
+    #[test]
+    fn the_variable_of_a_flag_says_yes_or_no_or_nothing() {
+        assert!(["1", "true", "YES", "on"].iter().all(|text| yes_or_no(text) == Ok(true)));
+        assert!(["0", "false", "No", "off", ""].iter().all(|text| yes_or_no(text) == Ok(false)));
+        assert!(yes_or_no("maybe").is_err());
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Secrets {
     /// # Errors
     /// A secret that is missing, too short or malformed, with the file that it should be in; a file that cannot be made or read.
     pub fn resolve(given: Given, database_url: &DatabaseUrl) -> Result<Self, SettingError> {
+        given.check()?;
         let file =
             database_url.file().map(secrets_file).filter(|_| given.jwt.is_none() || given.encryption_key.is_none());
         // Where each comes from, for whoever has to correct it.
@@ -153,6 +154,18 @@ pub struct Given {
 }
 
 impl Given {
+    /// What can be told of them before a file is made for the others.
+    fn check(&self) -> Result<(), SettingError> {
+        for (secret, setting) in [(&self.jwt, JWT_SECRET), (&self.jwt_previous, JWT_SECRET_PREVIOUS)] {
+            secret.iter().try_for_each(|secret| checked(secret.clone(), setting).map(drop))?;
+        }
+        let keys = [(&self.encryption_key, ENCRYPTION_KEY), (&self.encryption_key_previous, ENCRYPTION_KEY_PREVIOUS)];
+        for (key, setting) in keys {
+            key.iter().try_for_each(|key| decoded(key, setting).map(drop))?;
+        }
+        Ok(())
+    }
+
     fn or(self, file: Self) -> Self {
         Self {
             jwt: self.jwt.or(file.jwt),

@@ -87,6 +87,27 @@ pub(super) fn settle(error: Error) -> Error {
     }
 }
 
+/// What work bears that is done account by account: one that is locked for long keeps nobody else waiting, but where the database is
+/// away all would wait for it in turn.
+#[derive(Debug, Default)]
+pub struct Patience {
+    times_unavailable: usize,
+}
+
+impl Patience {
+    /// How often the database may be unavailable within one piece of work.
+    const TIMES: usize = 3;
+
+    /// Gives the failure of one account back where the work goes on with the others.
+    ///
+    /// # Errors
+    /// The failure itself where it does not.
+    pub fn bear(&mut self, failure: Error) -> Result<Error, Error> {
+        self.times_unavailable += usize::from(matches!(failure, Error::Unavailable(_)));
+        if self.times_unavailable < Self::TIMES { Ok(failure) } else { Err(failure) }
+    }
+}
+
 fn passes(error: &DieselError) -> bool {
     if matches!(error, DieselError::BrokenTransactionManager) {
         return true;
@@ -108,5 +129,19 @@ fn information(error: &DieselError) -> Option<(&DatabaseErrorKind, &dyn Database
         DieselError::DatabaseError(kind, information) => Some((kind, information.as_ref())),
         DieselError::RollbackErrorOnCommit { commit_error, .. } => self::information(commit_error),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_goes_on_behind_what_fails_by_itself_and_ends_where_the_database_is_away() {
+        let mut patience = Patience::default();
+        assert!((0..100).all(|_| patience.bear(Error::internal("unreadable")).is_ok()));
+        let away = || Error::Unavailable("no connection".to_owned());
+        let borne: Vec<bool> = (0..3).map(|_| patience.bear(away()).is_ok()).collect();
+        assert_eq!(borne, [true, true, false]);
     }
 }

@@ -23,14 +23,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-
 use aside::Aside;
 pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::{Access, Opener};
 pub use day::utc_day;
-pub use failure::{is_lock_timeout, is_unique_violation};
+pub use failure::{Patience, is_lock_timeout, is_unique_violation};
 pub(crate) use insert::{FEW_ROWS, in_few_sizes, insert_rows, upsert_rows};
 pub(crate) use kept::few_sizes;
 pub use kept::{KeepPrepared, keep_plans};
@@ -253,14 +251,6 @@ impl Db {
             return Ok(());
         }
         Err(Error::Unavailable("the database file has gone".to_owned()))
-    }
-
-    /// Makes sure that the database answers: after the failure of one piece of work it tells whether the others fail as well.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when it does not.
-    pub fn ensure_answers(&self) -> Result<()> {
-        self.read_blocking(|conn| Ok(conn.batch_execute("SELECT 1")?))
     }
 
     /// How the pool stands now.

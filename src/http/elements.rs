@@ -59,8 +59,8 @@ fn parts<'a, T>(text: &'a str, split: impl Fn(&'a str) -> Option<(T, &'a str)>) 
 fn split_field(text: &str) -> Option<((String, &str), &str)> {
     let (name, rest) = split_value(text)?;
     let (value, rest) = split_value(rest.strip_prefix(':')?)?;
-    // A name that cannot be read is no field that anything has.
-    Some(((serde_json::from_str(name).unwrap_or_default(), value), rest))
+    // A name that cannot be read stays as it is written, in quotes: nothing has a field like that.
+    Some(((serde_json::from_str(name).unwrap_or_else(|_| name.to_owned()), value), rest))
 }
 
 /// The first JSON value of a text, however deep, and what follows it, both without white space around.

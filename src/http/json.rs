@@ -20,7 +20,7 @@ const MAX_DETAIL_CHARS: usize = 300;
 ///
 /// # Errors
 /// 400 `invalidJson`: malformed, not UTF-8, or nested deeper than 127 levels. A number that no type of the API holds and a member
-/// that an object names twice are well-formed, hence 422.
+/// that an object names twice are well-formed, hence 422, and told if they come before what is not.
 pub fn parse(bytes: &[u8]) -> Result<Value, Problem> {
     unique::from_slice(bytes).map_err(|error| {
         if unique::is_duplicate(&error) && is_well_formed(bytes) {

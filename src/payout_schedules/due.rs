@@ -11,7 +11,7 @@ use crate::accounts;
 use crate::clock::{Clock, Timestamp};
 use crate::context::Context;
 use crate::db::schema::scheduled_payouts;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, Patience};
 use crate::error::{Error, Result};
 use crate::id::AccountId;
 use crate::money::Currency;
@@ -25,14 +25,15 @@ const PAGE: i64 = 200;
 /// taken all the same.
 ///
 /// # Errors
-/// A database that does not answer.
+/// A database that is away; an account's that was locked too long, where no other one had anything that was due.
 pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
     let (mut taken, mut failed) = (0, 0);
+    let (mut patience, mut unavailable) = (Patience::default(), None);
     loop {
         let now = clock.now();
         let page = db.read_blocking(move |conn| due(conn, now, failed))?;
         if page.is_empty() {
-            return Ok(taken);
+            return unavailable.filter(|_| taken == 0).map_or(Ok(taken), Err);
         }
         for (account_id, currency) in page {
             let server = Context::of_server(clock);
@@ -40,8 +41,9 @@ pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
                 Ok(is_taken) => taken += usize::from(is_taken),
                 Err(error) => {
                     log::error!("the scheduled payout of {account_id} in {currency}: {error}");
-                    db.ensure_answers()?;
                     failed += 1;
+                    let error = patience.bear(error)?;
+                    unavailable = unavailable.or(Some(error).filter(|error| matches!(error, Error::Unavailable(_))));
                 }
             }
         }

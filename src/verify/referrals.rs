@@ -118,23 +118,17 @@ fn check_codes(conn: &mut Conn, account_id: AccountId, differences: &mut Differe
     Ok(())
 }
 
-/// A client that came with a code has paid something itself if, and when, a payment says so.
+/// A client that came with a code has paid something itself if, and when, the earliest of its payments says so.
 fn check_first_payment(conn: &mut Conn, client_id: AccountId, differences: &mut Differences) -> Result<()> {
     let referral: Option<ReferralRow> =
         referrals::table.find(client_id).select(ReferralRow::as_select()).get_result(conn).optional()?;
     let Some(referral) = referral else { return Ok(()) };
-    let times: Vec<Timestamp> = payments::table
+    let first: Option<Timestamp> = payments::table
         .filter(payments::account_id.eq(client_id))
         .filter(payments::payer.eq(Payer::Client))
         .filter(payments::amount_minor.gt(0))
-        .select(payments::occurred_at)
-        .load(conn)?;
-    let is_right = match referral.first_paid_at {
-        None => times.is_empty(),
-        Some(time) => times.contains(&time),
-    };
-    if !is_right {
-        differences.note(|| format!("{client_id}: first paid at {:?}, unlike its payments", referral.first_paid_at));
-    }
+        .select(diesel::dsl::min(payments::occurred_at))
+        .get_result(conn)?;
+    differences.compare(|| format!("{client_id}: time of its first payment"), &referral.first_paid_at, &first);
     Ok(())
 }

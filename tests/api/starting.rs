@@ -39,7 +39,15 @@ fn errors_of_configuration_name_the_setting() {
 #[test]
 fn a_start_that_is_refused_for_a_setting_makes_no_secrets() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    for (setting, value) in [("STAPE_CORS_ORIGINS", "everywhere"), ("STAPE_SMTP_URL", "smtp://mail")] {
+    let cases = [
+        ("STAPE_CORS_ORIGINS", "everywhere"),
+        ("STAPE_SMTP_URL", "smtp://mail"),
+        ("STAPE_JWT_SECRET", "short"),
+        ("STAPE_JWT_SECRET_PREVIOUS", "short"),
+        ("STAPE_ENCRYPTION_KEY", "c2hvcnQ="),
+        ("STAPE_ENCRYPTION_KEY_PREVIOUS", "c2hvcnQ="),
+    ];
+    for (setting, value) in cases {
         let mut command = beside(&directory, &["serve"]);
         command.env(setting, value);
         assert_eq!(run(command).status.code(), Some(1), "{setting}");
