@@ -153,14 +153,7 @@ fn parse(kept: &str) -> Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{DatabaseUrl, Db, Options, migrate};
-
-    fn database() -> (Db, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-        migrate::run_pending(&url).unwrap();
-        (Db::connect(&url, Options::command()).unwrap(), directory)
-    }
+    use crate::db::new_database;
 
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -168,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_database_made_with_a_test_clock_keeps_its_time_and_is_never_served_without_it() {
-        let (db, _directory) = database();
+        let (_directory, db) = new_database();
         let (first, later) = (time("2026-01-01T00:00:00Z"), time("2026-03-01T00:00:00Z"));
         db.write_blocking(move |conn| {
             assert_eq!(settle_clock(conn, Some(first))?.unwrap().now(), first);
@@ -183,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_database_served_with_the_machines_clock_never_gets_a_test_clock() {
-        let (db, _directory) = database();
+        let (_directory, db) = new_database();
         db.write_blocking(|conn| {
             assert!(!settle_clock(conn, None)?.unwrap().is_test());
             assert!(settle_clock(conn, Some(time("2026-01-01T00:00:00Z")))?.is_err());
@@ -196,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_test_clock_may_stand_still_but_not_go_back() {
-        let (db, _directory) = database();
+        let (_directory, db) = new_database();
         let now = time("2026-01-01T00:00:00Z");
         db.write_blocking(move |conn| {
             settle_clock(conn, Some(now))?.unwrap();
@@ -210,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_id_floor_stays_above_every_id_and_never_falls() {
-        let (db, _directory) = database();
+        let (_directory, db) = new_database();
         let now = time("2026-01-01T00:00:00Z");
         let floor = |conn: &mut Conn| read(conn, ID_FLOOR);
         let raise = |now: Timestamp| db.write_blocking(move |conn| raise_id_floor(conn, now)).unwrap();

@@ -263,14 +263,11 @@ fn forget_sessions(db: &Db, _: &Clock) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{DatabaseUrl, Options, migrate};
+    use crate::db::new_database;
 
     #[test]
     fn housekeeping_without_an_end_is_left_for_the_next_round() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-        migrate::run_pending(&url).unwrap();
-        let db = Db::connect(&url, Options::command()).unwrap();
+        let (_directory, db) = new_database();
         let duty = |run| Duty { name: "endless", every: ROUND, run };
         let begun = Instant::now();
         let in_time = || begun.elapsed() < Duration::from_millis(20);

@@ -283,3 +283,6 @@ async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T>>) ->
 mod parity;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(crate) use tests::new_database;

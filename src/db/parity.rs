@@ -6,7 +6,7 @@ use std::path::Path;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{Conn, DatabaseUrl, Db, Options, migrate};
+use super::{Conn, new_database};
 
 type Tables = BTreeMap<String, Vec<String>>;
 
@@ -66,11 +66,8 @@ struct Column {
 }
 
 fn in_sqlite() -> Tables {
-    let directory = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-    migrate::run_pending(&url).unwrap();
-    let columns: Vec<Column> = Db::connect(&url, Options::command())
-        .unwrap()
+    let (_directory, db) = new_database();
+    let columns: Vec<Column> = db
         .read_blocking(|conn: &mut Conn| {
             let sql = "SELECT t.name AS table_name, c.name AS column_name \
                        FROM sqlite_master t JOIN pragma_table_info(t.name) c \

@@ -13,9 +13,21 @@ struct TestDb {
     _directory: tempfile::TempDir,
 }
 
-fn database() -> TestDb {
+/// A new database in a file, with all tables, as long as the directory is held.
+pub(crate) fn new_database() -> (tempfile::TempDir, Db) {
+    let (directory, url) = new_file();
+    migrate::run_pending(&url).unwrap();
+    (directory, Db::connect(&url, Options::command()).unwrap())
+}
+
+fn new_file() -> (tempfile::TempDir, DatabaseUrl) {
     let directory = tempfile::tempdir().unwrap();
     let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
+    (directory, url)
+}
+
+fn database() -> TestDb {
+    let (directory, url) = new_file();
     migrate::run_pending(&url).unwrap();
     TestDb { db: Db::connect(&url, Options::server()).unwrap(), url, _directory: directory }
 }

@@ -3,14 +3,11 @@
 use super::*;
 use crate::accounts::service::{self, NewAccount};
 use crate::accounts::{AccountKind, AccountRow};
-use crate::db::{DatabaseUrl, Db, Options, migrate};
+use crate::db::new_database;
 use crate::id::ContainerId;
 
 fn with_database(work: impl FnOnce(&mut Conn, &Context) -> Result<()> + Send + Sync + Clone + 'static) {
-    let directory = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-    migrate::run_pending(&url).unwrap();
-    let db = Db::connect(&url, Options::command()).unwrap();
+    let (_directory, db) = new_database();
     let context = Context::system(Timestamp::machine());
     db.write_blocking(move |conn| work.clone()(conn, &context)).unwrap();
 }

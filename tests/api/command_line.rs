@@ -60,9 +60,11 @@ async fn an_operator_key_is_printed_alone(database: Rc<Database>) {
     let listed = text(&run(on(&database, &["operator-key", "list"])).stdout);
     assert_eq!(listed.lines().count(), 2);
     assert!(!listed.contains(&key) && listed.contains(&key[38..]), "{listed}");
-    for wrong in
-        [&["operator-key", "create"][..], &["operator-key", "create", "--name", "n", "--scopes", "account:read"]]
-    {
+    for wrong in [
+        &["operator-key", "create"][..],
+        &["operator-key", "create", "--name", "n", "--scopes", "account:read"],
+        &["operator-key", "create", "--name", "two\nlines"],
+    ] {
         assert!(!run(on(&database, wrong)).status.success());
     }
 }

@@ -108,6 +108,17 @@ fn a_manager_does_not_detach_a_client_that_another_one_got_meanwhile() {
 }
 
 #[test]
+fn a_manager_does_not_invite_a_client_that_it_lost_meanwhile() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let client = app.client_of(&before).await;
+        let path = format!("/v3/sub-accounts/{client}/invitations");
+        let invite = before.login.post_nothing(&path);
+        overtaken(app, account_lock(&client), invite, relink(&client, &after)).await.problem("notFound");
+    });
+}
+
+#[test]
 fn a_manager_makes_no_container_for_a_client_that_it_lost_meanwhile() {
     on_postgres(async |app| {
         let (before, after) = (app.agency().await, app.agency().await);

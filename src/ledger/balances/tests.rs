@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::commissions::LineId;
-use crate::db::{DatabaseUrl, Db, Options, migrate};
+use crate::db::{Db, new_database};
 use crate::error::Error;
 use crate::id::CommissionId;
 use crate::ledger::{EntryKind, Journal, Posting};
@@ -11,13 +11,6 @@ const DAY_SECONDS: i64 = 86_400;
 
 fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
-}
-
-fn database() -> (tempfile::TempDir, Db) {
-    let directory = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-    migrate::run_pending(&url).unwrap();
-    (directory, Db::connect(&url, Options::command()).unwrap())
 }
 
 /// Posts the amounts into review, each at its time, in this order of turns.
@@ -52,7 +45,7 @@ fn in_review_at(db: &Db, account_id: AccountId, as_of: Timestamp) -> Option<i64>
 
 #[test]
 fn a_past_balance_is_what_the_last_entry_by_then_left_behind() {
-    let (_directory, db) = database();
+    let (_directory, db) = new_database();
     let account_id = AccountId::new(start());
     post(&db, account_id, (0..30).map(|day| (start().plus_days(day), 100)).collect());
     post(&db, AccountId::new(start()), vec![(start(), 5_000)]);
@@ -65,7 +58,7 @@ fn a_past_balance_is_what_the_last_entry_by_then_left_behind() {
 
 #[test]
 fn an_entry_counts_from_its_millisecond_on() {
-    let (_directory, db) = database();
+    let (_directory, db) = new_database();
     let account_id = AccountId::new(start());
     post(&db, account_id, vec![(Timestamp::from_unix_micros(start().unix_micros() + 999), 100)]);
     assert_eq!(in_review_at(&db, account_id, start()), Some(100));
@@ -73,7 +66,7 @@ fn an_entry_counts_from_its_millisecond_on() {
 
 #[test]
 fn a_posting_that_waited_for_its_turn_is_not_lost() {
-    let (_directory, db) = database();
+    let (_directory, db) = new_database();
     let account_id = AccountId::new(start());
     let (overtaking, waited) = (start().plus_seconds(5), start().plus_seconds(2));
     post(&db, account_id, vec![(start(), 100), (overtaking, 10), (waited, 1)]);
@@ -84,7 +77,7 @@ fn a_posting_that_waited_for_its_turn_is_not_lost() {
 
 #[test]
 fn without_a_time_and_in_the_future_the_balances_are_the_present_ones() {
-    let (_directory, db) = database();
+    let (_directory, db) = new_database();
     let account_id = AccountId::new(start());
     post(&db, account_id, vec![(start(), 100)]);
     let now = start().plus_days(1);

@@ -103,14 +103,11 @@ pub fn forget_past_days(db: &Db, clock: &Clock) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::{DatabaseUrl, Options, migrate};
+    use crate::db::new_database;
 
     #[test]
     fn keys_are_kept_around_midnight_and_forgotten_by_the_clock() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(directory.path().join("test.db"));
-        migrate::run_pending(&url).unwrap();
-        let db = Db::connect(&url, Options::command()).unwrap();
+        let (_directory, db) = new_database();
         let day = |text: &str| text.parse::<Timestamp>().unwrap().day();
         let (first, second) = (day("2026-01-01T12:00:00Z"), day("2026-01-02T12:00:00Z"));
         let (keys, other_server) = (VisitorKeys::default(), VisitorKeys::default());
