@@ -3,6 +3,8 @@
 //! Agencies bring clients; the clients pay for containers; at every payment the agency, once a partner, earns a
 //! commission; it watches its income and asks for payouts. Everything is a public REST API with an OpenAPI document.
 //!
+//! The rules of the program are in `docs/domain.md`; comments that name a domain section mean that file's.
+//!
 //! # Where things are
 //!
 //! One folder per thing that a partner would name, with everything of that thing in it: `handlers` (the HTTP operations),
