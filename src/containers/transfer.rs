@@ -54,6 +54,7 @@ pub fn transfer(
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     let new_owner_id = takers_id(conn, account_id, &to.email)?;
     let locked = accounts::lock_concerned(conn, |conn| with_managers(conn, account_id, new_owner_id))?;
+    let context = &context.under_locks();
     let before = service::reachable(conn, account_id, false, id)?;
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     if !locked.get(&new_owner_id).is_some_and(is_fit) {

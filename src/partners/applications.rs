@@ -100,6 +100,7 @@ pub fn eligibility(conn: &mut Conn, account_id: AccountId, program: &Program) ->
 /// 409 `alreadyPartner`, `applicationPending`, `notEligible` with both figures and what is missing.
 pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result<PartnerApplication> {
     let account = accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
     if account.kind == AccountKind::Partner {
         return Err(Error::refused(Code::AlreadyPartner, "the account is a partner already"));
     }
@@ -141,7 +142,7 @@ pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result
 pub fn approve(conn: &mut Conn, context: &Context, id: ApplicationId) -> Result<PartnerApplication> {
     let (row, account) = open_and_locked(conn, id)?;
     let program = program::service::current(conn)?;
-    admit(conn, context, &row, &account, &program)
+    admit(conn, &context.under_locks(), &row, &account, &program)
 }
 
 /// Turns an application down; the agency may apply again.

@@ -72,6 +72,7 @@ pub struct Partner {
 /// that shall not be pinned.
 pub fn decide(conn: &mut Conn, context: &Context, account_id: AccountId, input: &UpdatePartner) -> Result<Partner> {
     let account = accounts::service::lock_one(conn, account_id)?;
+    let context = &context.under_locks();
     if account.kind != AccountKind::Partner {
         return Err(Error::refused(Code::NotPartner, format!("the account is of the kind {}", account.kind)));
     }

@@ -93,6 +93,13 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
     if *config == current.config {
         return Ok(current);
     }
+    revalue_all(conn, config)?;
+    // Until all were locked, payments were rated by the present version, and somebody may have begun to use what goes.
+    let context = &context.under_locks();
+    let violations = in_use(conn, &current.config, config)?;
+    if !violations.is_empty() {
+        return Err(Problem::validation(violations).into());
+    }
     let row = VersionRow {
         version: current.version + 1,
         config: serde_json::to_string(config).map_err(Error::internal)?,
@@ -100,12 +107,6 @@ pub fn replace(conn: &mut Conn, context: &Context, condition: &IfMatch, sent: &S
         created_at: context.now.max(current.created_at),
     };
     diesel::insert_into(program_versions::table).values(&row).execute(conn)?;
-    revalue_all(conn, config)?;
-    // Until all were locked, somebody may have begun to use what goes.
-    let violations = in_use(conn, &current.config, config)?;
-    if !violations.is_empty() {
-        return Err(Problem::validation(violations).into());
-    }
     let version = Resource { kind: "programVersion", id: row.version.to_string() };
     audit::record(conn, context, None, "program.changed", version, Some(json!({"version": row.version})))?;
     service::parse(row)

@@ -38,6 +38,7 @@ pub fn link(
 ) -> Result<LinkRow> {
     program::service::keep(conn)?;
     let locked = accounts::lock(conn, &[client_id, manager_id])?;
+    let context = &context.under_locks();
     let find = |id: AccountId| locked.iter().find(|row| row.id == id);
     let client = find(client_id).ok_or_else(Error::not_found)?;
     let manager = find(manager_id).filter(|row| row.kind != AccountKind::Standard).cloned();
@@ -82,6 +83,7 @@ pub fn link(
 /// 409 `notManaged`.
 pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<()> {
     let (locked, link) = lock_with_manager(conn, client_id)?;
+    let context = &context.under_locks();
     let link = link.ok_or_else(|| Error::refused(Code::NotManaged, "the account has no manager"))?;
     let manager = locked.into_iter().find(|row| row.id == link.account_id).ok_or_else(Error::not_found)?;
     let row = sub_account_links::table.find((link.account_id, link.id));
