@@ -119,7 +119,7 @@ pub struct SubscriptionChanged {
     /// When the next payment is due.
     #[serde(default)]
     pub next_payment_at: Option<Timestamp>,
-    /// The operator request that it carries out.
+    /// The operator request that it carries out. One that has ended meanwhile is left as it is, and the change is applied.
     #[serde(default)]
     #[schema(example = "orq_01KB0H6Q4N7ZJ8R5T3V9WXY2AC")]
     pub request_id: Option<String>,

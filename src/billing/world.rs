@@ -72,6 +72,12 @@ impl World {
         at_time.or(owners.first()).map(|row| row.account_id)
     }
 
+    /// Whether the account owns the container, or ever did.
+    #[must_use]
+    pub fn was_owner(&self, account_id: AccountId, container_id: ContainerId) -> bool {
+        self.owners.get(&container_id).into_iter().flatten().any(|row| row.account_id == account_id)
+    }
+
     /// Under which link the client was managed at `time`.
     #[must_use]
     pub fn link_at(&self, client_id: AccountId, time: Timestamp) -> Option<&LinkRow> {

@@ -125,7 +125,7 @@ pub fn close(
     Ok(changed == 1)
 }
 
-/// Closes an open request that a `subscription.changed` carried out. The caller tells the feeds of `told`.
+/// Closes an open request that is carried out. The caller tells the feeds of `told`.
 ///
 /// # Errors
 /// The database's own failure.
@@ -140,6 +140,22 @@ pub fn complete(
     }
     for account_id in told {
         audit::record(conn, context, Some(*account_id), "operatorRequest.done", row.id, None)?;
+    }
+    Ok(())
+}
+
+/// Closes what is open about a client itself, because it is carried out without the billing system. The caller holds the locks of
+/// client and manager.
+///
+/// # Errors
+/// The database's own failure.
+pub fn complete_of_client(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result<()> {
+    let Some(request) = pending_of_clients(conn, &[account_id])?.remove(&account_id) else { return Ok(()) };
+    let row = find(conn, request.id)?;
+    let told = concerned(conn, &row)?;
+    complete(conn, context, &row, &told)?;
+    for account_id in told {
+        events::record(conn, context, account_id, EventType::OperatorRequestDone, row.subject())?;
     }
     Ok(())
 }

@@ -128,7 +128,8 @@ pub fn update(
     listing::find(conn, manager_id, client_id)
 }
 
-/// Without a live subscription nothing is paid, and no counter asks who would: then the switch is done at once.
+/// Without a live subscription nothing is paid, and no counter asks who would: then the switch is done at once, also one that was
+/// asked for while there was one, for nothing is left whose change could name it.
 fn switch_billing(conn: &mut Conn, context: &Context, link: &LinkRow) -> Result<()> {
     let live: i64 = containers::table
         .filter(containers::account_id.eq(link.client_id))
@@ -141,7 +142,7 @@ fn switch_billing(conn: &mut Conn, context: &Context, link: &LinkRow) -> Result<
         let kind = OperatorRequestType::BillingSwitch;
         return operator_requests::service::open(conn, context, link.client_id, None, kind, &details).map(|_| ());
     }
-    operator_requests::service::refuse_second(conn, link.client_id, None)?;
+    operator_requests::service::complete_of_client(conn, context, link.client_id)?;
     links::store_billing(conn, context, link)?;
     for account_id in [link.account_id, link.client_id] {
         events::record(conn, context, account_id, EventType::SubAccountUpdated, link.client_id)?;

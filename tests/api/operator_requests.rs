@@ -9,6 +9,8 @@ use crate::support::{Account, START, TestApp, both_engines, payment, places, sub
 
 both_engines!(
     a_billing_switch_that_an_event_for_a_deleted_container_carries_out_raises_the_level,
+    a_change_whose_request_was_declined_meanwhile_is_applied,
+    a_container_that_was_transferred_names_the_switch_of_its_former_owner,
     a_billing_switch_takes_all_containers_of_a_client_out_of_the_paid_ones_and_back,
     a_client_asks_for_another_plan_and_the_billing_system_carries_it_out,
     a_declined_request_is_closed_with_its_reason,
@@ -176,7 +178,6 @@ async fn a_manager_asks_only_with_access(app: &TestApp) {
 async fn a_request_of_another_container_is_refused(app: &TestApp) {
     let ((client, container), (_, other)) = (subscriber(app).await, subscriber(app).await);
     let id = change_plan(&client, &container, "business").await;
-    let declined = change_plan(&client, &own_container(app, &client).await, "pro").await;
     let foreign = subscription(&other).with("requestId", id.as_str());
     let unknown = subscription(&container).with("requestId", "orq_01KB0H6Q4N7ZJ8R5T3V9WXY2AC");
     let malformed = subscription(&container).with("requestId", "nonsense");
@@ -184,12 +185,37 @@ async fn a_request_of_another_container_is_refused(app: &TestApp) {
         assert_eq!((&result["outcome"], &result["retryable"]), (&json!("rejected"), &json!(false)));
         assert!(places(&result["problem"])[0].ends_with("/data/requestId"), "{result:#}");
     }
-    let path = format!("/v3/operator/requests/{declined}/decline");
-    let shown = app.operator().await.post(&path, &json!({"reason": "no"})).await.expect(200);
-    let container = shown["containerId"].as_str().expect("a container");
-    let result = app.post_events(&[subscription(container).with("requestId", declined.as_str())]).await;
-    assert_eq!(result[0]["outcome"], "rejected");
     assert_eq!(request(app, &id).await["status"], "open");
+}
+
+async fn a_change_whose_request_was_declined_meanwhile_is_applied(app: &TestApp) {
+    let (client, container) = subscriber(app).await;
+    let id = change_plan(&client, &container, "business").await;
+    let path = format!("/v3/operator/requests/{id}/decline");
+    app.operator().await.post(&path, &json!({"reason": "no"})).await.expect(200);
+    let named = || subscription(&container).with("plan", "business").with("requestId", id.as_str());
+    app.apply(&[named().at("2025-12-31T23:59:59.000Z")]).await;
+    let plan = async || client.login.get(&format!("/v3/containers/{container}")).await.expect(200)["plan"].clone();
+    assert_eq!(plan().await, "pro");
+    app.apply(&[named()]).await;
+    assert_eq!((plan().await, request(app, &id).await["status"].clone()), (json!("business"), json!("declined")));
+}
+
+async fn a_container_that_was_transferred_names_the_switch_of_its_former_owner(app: &TestApp) {
+    let partner = app.partner().await;
+    let giver = app.invited_client_of(&partner).await;
+    let (kept, container) = (app.own_container(&giver).await, app.own_container(&giver).await);
+    let path = format!("/v3/sub-accounts/{}", giver.id);
+    partner.login.patch(&path, &json!({"billing": "consolidated"})).await.expect(200);
+    app.apply(&[subscription(&kept).with("price", usd("900.00")), subscription(&container)]).await;
+    let shown = partner.login.patch(&path, &json!({"billing": "individual"})).await.expect(200);
+    let to = json!({"email": app.standard().await.email});
+    giver.login.post(&format!("/v3/containers/{container}/transfer"), &to).await.expect(202);
+    let request_id = shown["pendingRequest"]["id"].clone();
+    app.apply(&[subscription(&container).with("requestId", request_id)]).await;
+    let switched = partner.login.get(&path).await.expect(200);
+    assert_eq!((&switched["billing"], &switched["pendingRequest"]), (&json!("individual"), &Value::Null));
+    assert_eq!(partner.login.get("/v3/account").await.expect(200)["level"], 2);
 }
 
 async fn a_stale_event_closes_no_request(app: &TestApp) {
@@ -302,6 +328,6 @@ async fn detaching_a_client_declines_its_billing_switch(app: &TestApp) {
     let id = ask_for_billing(app, &client, Billing::Consolidated).await;
     agency.login.post_nothing(&format!("/v3/sub-accounts/{client}/detach")).await.expect(204);
     assert_eq!(request(app, &id).await["status"], "declined");
-    let late = app.post_events(&[subscription(&container).with("requestId", id.as_str())]).await;
-    assert_eq!(late[0]["outcome"], "rejected");
+    app.apply(&[subscription(&container).with("requestId", id.as_str())]).await;
+    assert_eq!(request(app, &id).await["status"], "declined");
 }

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, START, TestApp, both_engines, places, subscription};
+use crate::support::{Account, START, TestApp, both_engines, feed, places, subscription};
 
 both_engines!(
     a_client_is_found_by_any_part_of_its_names,
     a_cursor_belongs_to_its_filters,
     a_note_is_the_managers_own,
     a_payer_is_changed_by_the_operator_while_something_is_paid,
+    a_switch_of_the_payer_is_done_when_it_is_asked_for_again_and_nothing_is_paid_any_more,
     a_payer_is_changed_with_access_alone,
     a_renamed_thing_is_found_by_its_new_name,
     an_export_has_every_page_and_the_same_filters,
@@ -242,6 +243,23 @@ async fn a_payer_is_changed_with_access_alone(app: &TestApp) {
     assert_eq!(places(&problem), ["/billing"]);
     let problem = agency.login.patch(&path, &json!({"billing": null})).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/billing"]);
+}
+
+async fn a_switch_of_the_payer_is_done_when_it_is_asked_for_again_and_nothing_is_paid_any_more(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = named(app, &agency, "A", "B").await;
+    let id = container(&agency, &client, "paid").await;
+    app.apply(&[subscription(&id)]).await;
+    let path = format!("/v3/sub-accounts/{client}");
+    let wish = json!({"billing": "consolidated"});
+    agency.login.patch(&path, &wish).await.expect(200);
+    app.apply(&[subscription(&id).with("status", "canceled").at("2026-01-01T00:00:01.000Z")]).await;
+    agency.login.patch(&path, &json!({"billing": "individual"})).await.problem("requestPending");
+    let switched = agency.login.patch(&path, &wish).await.expect(200);
+    assert_eq!((&switched["billing"], &switched["pendingRequest"]), (&json!("consolidated"), &Value::Null));
+    assert_eq!(app.operator().await.list("/v3/operator/requests?status=done").await.len(), 1);
+    let told = feed(&agency.login).await;
+    assert!(told.iter().any(|(kind, _)| kind == "operatorRequest.done"), "{told:?}");
 }
 
 async fn a_payer_is_changed_by_the_operator_while_something_is_paid(app: &TestApp) {

@@ -14,10 +14,11 @@ use crate::events::EventType;
 use crate::id::AccountId;
 use crate::operator_requests::{OperatorRequestRow, OperatorRequestStatus, OperatorRequestType};
 
-/// Applies a change; one older than the last applied changes nothing and closes no request.
+/// Applies a change; one older than the last applied changes nothing and closes no request. One that names a request which has
+/// ended meanwhile is applied all the same: the billing system has made the change, and cannot know who was faster.
 ///
 /// # Errors
-/// The refusals of domain section 5; a `requestId` that is not of this container, of its owner, or was declined.
+/// The refusals of domain section 5; a `requestId` that is not about this container or one of its owners.
 pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, change: &SubscriptionChanged) -> Result<()> {
     let before = known_container(world, &change.container_id)?.clone();
     refuse_unknown_plan(world, occurred_at, before.product, &change.plan)?;
@@ -26,11 +27,15 @@ pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, chang
     if before.subscription_changed_at.is_some_and(|last| occurred_at < last) {
         return Ok(());
     }
-    if let Some(request) = request.filter(|request| request.status == OperatorRequestStatus::Open) {
-        carry_out(world, context, &before, &request)?;
+    let request = request.filter(|request| request.status == OperatorRequestStatus::Open);
+    if let Some(request) = &request {
+        carry_out(world, context, &before, request)?;
     }
     let after = changed(world, context, occurred_at, change, &before)?;
-    count(world, context, &before, &after)?;
+    count(world, &before, &after)?;
+    for client_id in request.iter().map(|request| request.account_id).chain([before.account_id]) {
+        rise(world, context, client_id)?;
+    }
     let told: Vec<AccountId> = [Some(before.account_id), before.manager_id].into_iter().flatten().collect();
     for account_id in told {
         tell(world, account_id, EventType::SubscriptionChanged, before.id);
@@ -47,21 +52,16 @@ pub fn apply(world: &mut World, context: &Context, occurred_at: Timestamp, chang
     Ok(())
 }
 
-/// The request that the event names. One that is done may be named again: a billing switch by each further container.
+/// The request that the event names. One that is done may be named again: a billing switch by each further container. A former
+/// owner's switch may be named by a container that it has just transferred.
 fn named_request(world: &World, container: &ContainerRow, id: &str) -> Result<OperatorRequestRow> {
-    let refused = |code, detail: &str| Error::invalid("/data/requestId", code, detail);
     let request = id.parse().ok().and_then(|id| world.request(id));
     let is_its = |request: &&OperatorRequestRow| match request.container_id {
         Some(container_id) => container_id == container.id,
-        None => request.account_id == container.account_id,
+        None => world.was_owner(request.account_id, container.id),
     };
-    let request = request
-        .filter(is_its)
-        .ok_or_else(|| refused("unknown", "is not the id of an operator request about this container or its owner"))?;
-    if request.status == OperatorRequestStatus::Declined {
-        return Err(refused("declined", "is the id of an operator request that was declined"));
-    }
-    Ok(request.clone())
+    let unknown = "is not the id of an operator request about this container or one of its owners";
+    request.filter(is_its).cloned().ok_or_else(|| Error::invalid("/data/requestId", "unknown", unknown))
 }
 
 fn carry_out(
@@ -109,17 +109,23 @@ fn changed(
     Ok(after)
 }
 
-/// Moves the container's slot in the counters of its manager, whose level may rise: by it, or by a billing switch that the event
-/// carried out. A deleted container has no slot.
-fn count(world: &mut World, context: &Context, before: &ContainerRow, after: &ContainerRow) -> Result<()> {
+/// Moves the container's slot in the counters of its manager. A deleted container has no slot.
+fn count(world: &mut World, before: &ContainerRow, after: &ContainerRow) -> Result<()> {
     let Some(link) = world.present_link(before.account_id) else { return Ok(()) };
     let (manager_id, billing) = (link.account_id, link.billing);
     let program = world.programs.newest()?;
+    if let Some(portfolio) = world.portfolios.get_mut(&manager_id).filter(|_| before.manager_id == Some(manager_id)) {
+        portfolio.remove(&slots::slot(before, billing), &program.config)?;
+        portfolio.add(&slots::slot(after, billing), &program.config)?;
+    }
+    Ok(())
+}
+
+/// Raises the level of the client's manager, if the event made it reach a higher one: by a slot, or by a billing switch.
+fn rise(world: &mut World, context: &Context, client_id: AccountId) -> Result<()> {
+    let Some(manager_id) = world.present_link(client_id).map(|link| link.account_id) else { return Ok(()) };
+    let program = world.programs.newest()?;
     if let Some(portfolio) = world.portfolios.get_mut(&manager_id) {
-        if before.manager_id == Some(manager_id) {
-            portfolio.remove(&slots::slot(before, billing), &program.config)?;
-            portfolio.add(&slots::slot(after, billing), &program.config)?;
-        }
         portfolio.rise(context, &program.config);
     }
     Ok(())
