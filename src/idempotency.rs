@@ -126,14 +126,21 @@ pub struct Outcome {
     pub replayed: bool,
 }
 
-/// Runs `effect` if nobody claimed the same before, else gives the first answer again. Wants to be in a transaction.
+/// Runs `effect` if nobody claimed the same before, else gives the first answer again to who still `may` have it. Wants to be in
+/// a transaction.
 ///
 /// # Errors
-/// What `effect` refuses; 409 `idempotencyInFlight`; 422 `idempotencyKeyReused`.
-pub fn once(conn: &mut Conn, claim: &Claim, effect: impl FnOnce(&mut Conn) -> Result<Reply>) -> Result<Outcome> {
+/// What `effect` or `may` refuses; 409 `idempotencyInFlight`; 422 `idempotencyKeyReused`.
+pub fn once(
+    conn: &mut Conn,
+    claim: &Claim,
+    may: impl FnOnce(&mut Conn) -> Result<()>,
+    effect: impl FnOnce(&mut Conn) -> Result<Reply>,
+) -> Result<Outcome> {
     let insert = diesel::insert_into(idempotency_keys::table).values(claim).on_conflict_do_nothing();
     let inserted = with_conn!(conn, inner => insert.execute(inner)).map_err(in_flight)?;
     if inserted == 0 {
+        may(conn)?;
         let first = first_answer(conn, claim)?.ok_or_else(|| Error::internal("a key without a row"))?;
         return first.again_for(claim.fingerprint.as_slice());
     }

@@ -95,13 +95,36 @@ impl AppState {
         R: CommandRule,
         F: Fn(&mut Conn, &Context, &T) -> Result<Reply> + Send + Sync + 'static,
     {
+        self.execute_while(who, command, |_, _| Ok(()), effect).await
+    }
+
+    /// [`AppState::execute`] for a right that credential and kind of account do not tell, and that others can take away: the first
+    /// answer is given again only to who still `may`. The effect sees to it by itself.
+    ///
+    /// # Errors
+    /// As [`AppState::execute`]; what `may` refuses.
+    pub async fn execute_while<T, R, M, F>(
+        &self,
+        who: &Principal,
+        command: Command<T, R>,
+        may: M,
+        effect: F,
+    ) -> Result<HttpResponse>
+    where
+        T: Send + Sync + 'static,
+        R: CommandRule,
+        M: Fn(&mut Conn, &T) -> Result<()> + Send + Sync + 'static,
+        F: Fn(&mut Conn, &Context, &T) -> Result<Reply> + Send + Sync + 'static,
+    {
         let (actor, clock) = (who.actor(), self.clock.clone());
         let Command { input, key, request_id, .. } = command;
         let claim = key.map(|key| Claim::new(who, key));
         let work = move |conn: &mut Conn| {
             let context = Context::new(&clock, actor.clone(), request_id.clone());
             match &claim {
-                Some(claim) => idempotency::once(conn, claim, |conn| effect(conn, &context, &input)),
+                Some(claim) => {
+                    idempotency::once(conn, claim, |conn| may(conn, &input), |conn| effect(conn, &context, &input))
+                }
                 None => effect(conn, &context, &input).map(|reply| Outcome { reply, replayed: false }),
             }
         };

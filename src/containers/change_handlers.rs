@@ -6,11 +6,12 @@ use super::changes::{self, Asker, ChangePlan, UpdateContainer, Wish};
 use super::models::Container;
 use super::transfer::{self, TransferContainer};
 use crate::auth::principal::{Account, ContainersWrite, NotOnBehalf, Principal, Standard};
+use crate::db::Conn;
 use crate::error::Result;
 use crate::http::routes::ServiceConfig;
 use crate::http::{Body, Command, NoFields, Reply};
 use crate::id::{AccountId, ContainerId};
-use crate::state::App;
+use crate::state::{App, AppState};
 
 /// Registers the operations, within `/v3/containers`.
 pub fn routes(config: &mut ServiceConfig) {
@@ -93,10 +94,7 @@ async fn change_container_plan(
     command: Command<ChangePlan>,
 ) -> Result<HttpResponse> {
     let asker = asker(who.account_id()?, who.principal());
-    app.execute(who.principal(), command, move |conn, context, wanted| {
-        Reply::accepted(&changes::ask(conn, context, asker, *id, &Wish::Plan(wanted.clone()))?)
-    })
-    .await
+    ask(&app, who.principal(), (asker, *id), command, |wanted| Wish::Plan(wanted.clone())).await
 }
 
 /// Ask for the end of a subscription.
@@ -119,10 +117,7 @@ async fn cancel_container(
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
     let asker = asker(who.account_id()?, who.principal());
-    app.execute(who.principal(), command, move |conn, context, _| {
-        Reply::accepted(&changes::ask(conn, context, asker, *id, &Wish::Cancel)?)
-    })
-    .await
+    ask(&app, who.principal(), (asker, *id), command, |_| Wish::Cancel).await
 }
 
 /// Ask that a subscription goes on.
@@ -146,10 +141,7 @@ async fn reactivate_container(
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
     let asker = asker(who.account_id()?, who.principal());
-    app.execute(who.principal(), command, move |conn, context, _| {
-        Reply::accepted(&changes::ask(conn, context, asker, *id, &Wish::Reactivate)?)
-    })
-    .await
+    ask(&app, who.principal(), (asker, *id), command, |_| Wish::Reactivate).await
 }
 
 /// Transfer a container to another client.
@@ -176,6 +168,21 @@ async fn transfer_container(
     let account_id = who.account_id()?;
     app.execute(who.principal(), command, move |conn, context, to| {
         Reply::accepted(&transfer::transfer(conn, context, account_id, *id, to)?)
+    })
+    .await
+}
+
+/// Asks the operator for what `wish` makes of the body.
+async fn ask<T: Send + Sync + 'static>(
+    app: &AppState,
+    who: &Principal,
+    (asker, id): (Asker, ContainerId),
+    command: Command<T>,
+    wish: fn(&T) -> Wish,
+) -> Result<HttpResponse> {
+    let may = move |conn: &mut Conn, _: &T| changes::refuse_without_access(conn, asker, id);
+    app.execute_while(who, command, may, move |conn, context, input| {
+        Reply::accepted(&changes::ask(conn, context, asker, id, &wish(input))?)
     })
     .await
 }

@@ -15,7 +15,7 @@ use crate::accounts::AccountRow;
 use crate::context::Context;
 use crate::db::schema::containers;
 use crate::db::{Conn, search_text};
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::trimmed_present;
 use crate::id::{AccountId, ContainerId};
@@ -122,6 +122,19 @@ pub fn ask(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId, wi
     };
     operator_requests::service::open(conn, context, row.account_id, Some(id), request_type, &details)?;
     shown(conn, asker, row)
+}
+
+/// Whether the asker may change the container, as [`ask`] sees it: a manager may until its client leaves it or takes its access
+/// back.
+///
+/// # Errors
+/// 404; 403 `accessNotGranted`.
+pub fn refuse_without_access(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<()> {
+    if !asker.by_manager {
+        return Ok(());
+    }
+    let owner_id = containers::table.find(id).select(containers::account_id).get_result(conn).or_not_found()?;
+    sub_accounts::access::granted(conn, asker.account_id, owner_id).map(|_| ())
 }
 
 /// Deletes a container of the client. Its payments and commissions stay.

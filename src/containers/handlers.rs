@@ -7,11 +7,13 @@ use utoipa::IntoParams;
 use super::models::{Container, ContainerStatus, CreateContainer, Product};
 use super::service::{self, ContainerFilter};
 use crate::auth::principal::{Account, ContainersRead, ContainersWrite};
+use crate::db::Conn;
 use crate::error::Result;
 use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::{AccountId, ContainerId};
 use crate::state::App;
+use crate::sub_accounts;
 
 list_type!(ContainerList, Container, "A page of containers, newest first.");
 
@@ -97,7 +99,11 @@ async fn create_container(
     command: Command<CreateContainer>,
 ) -> Result<HttpResponse> {
     let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
-    app.execute(who.principal(), command, move |conn, context, input| {
+    let may = move |conn: &mut Conn, input: &CreateContainer| match input.account_id.filter(|_| by_manager) {
+        Some(owner_id) => sub_accounts::access::granted(conn, caller_id, owner_id).map(|_| ()),
+        None => Ok(()),
+    };
+    app.execute_while(who.principal(), command, may, move |conn, context, input| {
         let container = service::create(conn, context, caller_id, by_manager, input)?;
         Reply::created(format!("/v3/containers/{}", container.id), &container)
     })

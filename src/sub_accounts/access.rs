@@ -115,8 +115,7 @@ pub fn log_in(
     (manager_id, session_id): (AccountId, Option<SessionId>),
     client_id: AccountId,
 ) -> Result<AccessToken> {
-    let link = links::managed_by(conn, manager_id, client_id)?;
-    refuse_without(&link)?;
+    granted(conn, manager_id, client_id)?;
     if accounts::service::find(conn, client_id)?.blocked_at.is_some() {
         return Err(Error::refused(Code::AccountBlocked, "the client's account is blocked"));
     }
@@ -137,6 +136,16 @@ pub fn refuse_without(link: &LinkRow) -> Result<()> {
         return Ok(());
     }
     Err(Error::refused(Code::AccessNotGranted, "the client has not granted access; request it first"))
+}
+
+/// The link by which `manager_id` may change what its client has.
+///
+/// # Errors
+/// 404 where the client is not this manager's; 403 `accessNotGranted`.
+pub fn granted(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> Result<LinkRow> {
+    let link = links::managed_by(conn, manager_id, client_id)?;
+    refuse_without(&link)?;
+    Ok(link)
 }
 
 /// The link of `manager_id` with `client_id`, with the locks of both.

@@ -7,11 +7,12 @@ use utoipa::ToSchema;
 use super::attach::{self, AttachSubAccount};
 use super::models::SubAccount;
 use super::requests::AccessRequest;
-use super::{access, service};
+use super::{access, links, service};
 use crate::auth::Credential;
 use crate::auth::principal::{Manager, SubAccountsLogin, SubAccountsWrite};
 use crate::auth::token::AccessToken;
 use crate::clock::Timestamp;
+use crate::db::Conn;
 use crate::error::Result;
 use crate::http::{Command, NoFields, Refused, Reply};
 use crate::id::AccountId;
@@ -126,10 +127,11 @@ pub(super) async fn request_access(
     id: web::Path<AccountId>,
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
-    let manager_id = who.account_id()?;
-    app.execute(who.principal(), command, move |conn, context, _| {
-        let request = access::request(conn, context, manager_id, *id)?;
-        Reply::created(format!("/v3/sub-accounts/{}", *id), &request)
+    let (manager_id, id) = (who.account_id()?, *id);
+    let may = move |conn: &mut Conn, _: &NoFields| links::managed_by(conn, manager_id, id).map(|_| ());
+    app.execute_while(who.principal(), command, may, move |conn, context, _| {
+        let request = access::request(conn, context, manager_id, id)?;
+        Reply::created(format!("/v3/sub-accounts/{}", id), &request)
     })
     .await
 }

@@ -10,6 +10,7 @@ both_engines!(
     a_key_belongs_to_one_credential,
     a_key_belongs_to_one_operation,
     a_malformed_key_is_refused,
+    a_manager_that_lost_a_client_or_its_access_gets_no_first_answer_again,
     a_refusal_is_not_kept,
     a_repeated_request_gets_the_first_answer,
     a_twin_of_a_long_request_is_told_to_come_again,
@@ -105,6 +106,31 @@ async fn authorisation_comes_before_the_replay(app: &TestApp) {
     send(&agency.login, "/v3/sub-accounts", "k", &body).await.expect(201);
     agency.login.delete("/v3/sessions/current").await.expect(204);
     send(&agency.login, "/v3/sub-accounts", "k", &body).await.problem("invalidCredentials");
+}
+
+async fn a_manager_that_lost_a_client_or_its_access_gets_no_first_answer_again(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = app.invited_client_of(&agency).await;
+    let container = app.own_container(&client).await;
+    let plan = (format!("/v3/containers/{container}/change-plan"), json!({"plan": "pro", "billingPeriod": "monthly"}));
+    let made = ("/v3/containers".to_owned(), json!({"name": "s", "product": "sgtmContainer", "accountId": client.id}));
+    let requests = [(plan, 202), (made, 201)];
+    for ((path, body), status) in &requests {
+        send(&agency.login, path, "k", body).await.expect(*status);
+        let again = send(&agency.login, path, "k", body).await;
+        assert_eq!((again.status, again.header("idempotent-replayed")), (*status, "true"));
+    }
+    client.login.delete("/v3/manager/access").await.expect(204);
+    for ((path, body), _) in &requests {
+        send(&agency.login, path, "k", body).await.problem("accessNotGranted");
+    }
+    app.move_clock("2026-01-03T00:00:00Z").await;
+    let asked = format!("/v3/sub-accounts/{}/access-requests", client.id);
+    send(&agency.login, &asked, "k", &json!({})).await.expect(201);
+    client.login.delete("/v3/manager").await.expect(204);
+    for path in requests.map(|((path, body), _)| (path, body)).into_iter().chain([(asked, json!({}))]) {
+        send(&agency.login, &path.0, "k", &path.1).await.problem("notFound");
+    }
 }
 
 async fn a_malformed_key_is_refused(app: &TestApp) {
