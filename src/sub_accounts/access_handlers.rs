@@ -131,7 +131,7 @@ pub(super) async fn request_access(
     let may = move |conn: &mut Conn, _: &NoFields| links::managed_by(conn, manager_id, id).map(|_| ());
     app.execute_while(who.principal(), command, may, move |conn, context, _| {
         let request = access::request(conn, context, manager_id, id)?;
-        Reply::created(format!("/v3/sub-accounts/{}", id), &request)
+        Reply::created(format!("/v3/sub-accounts/{id}"), &request)
     })
     .await
 }
