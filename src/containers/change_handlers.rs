@@ -33,7 +33,7 @@ pub fn routes(config: &mut ServiceConfig) {
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = UpdateContainer,
     responses((status = 200, description = "The container", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")), ("x-refusals" = json!(["accessNotGranted"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[patch("/{containerId}")]
@@ -57,7 +57,8 @@ async fn update_container(
     operation_id = "deleteContainer",
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     responses((status = 204, description = "It is gone")),
-    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused")),
+        ("x-refusals" = json!(["subscriptionActive", "requestPending"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[delete("/{containerId}")]
@@ -83,7 +84,8 @@ async fn delete_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = ChangePlan,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "planUnchanged", "planUnknown"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/change-plan")]
@@ -106,7 +108,8 @@ async fn change_container_plan(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "nothingToCancel"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/cancel")]
@@ -130,7 +133,8 @@ async fn cancel_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "nothingToReactivate"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/reactivate")]
@@ -155,7 +159,8 @@ async fn reactivate_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = TransferContainer,
     responses((status = 202, description = "The container, with its new owner and the open request", body = Container)),
-    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused")),
+        ("x-refusals" = json!(["requestPending", "transferRefused"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/transfer")]
