@@ -1,9 +1,9 @@
-//! What a request finds before it has the locks may be over when it gets them: it goes by what holds then. On PostgreSQL alone,
-//! as SQLite's writes follow each other.
+//! What a request finds before it has the locks may be over when it gets them: it goes by what holds then. And while it waits, it
+//! keeps nobody waiting in a circle, nor for long. On PostgreSQL alone, as SQLite's writes follow each other.
 
 use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
@@ -28,6 +28,18 @@ fn is_waited_for(conn: &mut Conn) -> stape_api::error::Result<bool> {
     let statement = "SELECT count(*) AS count FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     Ok(diesel::sql_query(statement).get_result::<Waiting>(conn)?.count > 0)
+}
+
+/// Waits until somebody waits for what `conn` has locked.
+fn until_waited_for(conn: &mut Conn) -> stape_api::error::Result<()> {
+    let statement = "SELECT count(*) AS count FROM pg_locks \
+        WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    let begun = Instant::now();
+    while diesel::sql_query(statement).get_result::<Waiting>(conn)?.count == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nobody waits");
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// What takes the lock of an account.
@@ -59,7 +71,7 @@ fn hold(
 async fn overtaken(app: &TestApp, lock: String, request: impl Future<Output = Answer>, change: String) -> Answer {
     let watcher = app.database.connect();
     let thread = hold(app, lock, move |conn| {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !watcher.read_blocking(is_waited_for)? {
             assert!(begun.elapsed() < PATIENCE, "nobody waits");
             std::thread::yield_now();
@@ -259,5 +271,25 @@ fn a_schedule_that_waits_over_one_of_its_dates_begins_with_the_next_one() {
             .await;
         let schedule = partner.login.get("/v3/payout-schedule").await.expect(200);
         assert_eq!(schedule["nextDates"][0]["scheduledFor"], "2026-03-01T00:00:00.000Z");
+    });
+}
+
+#[test]
+fn nobody_waits_for_an_account_with_the_lock_of_a_later_one() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let client = app.client_of(&before).await;
+        // Rows may refer to the new manager meanwhile.
+        let lock = account_lock(&after.id).replace("FOR UPDATE", "FOR NO KEY UPDATE");
+        let take_client = format!("{} NOWAIT", account_lock(&client));
+        let holder = hold(app, lock, move |conn| {
+            until_waited_for(conn)?;
+            Ok(conn.batch_execute(&take_client)?)
+        });
+        let path = format!("/v3/sub-accounts/{client}/detach");
+        let nothing = json!({});
+        let detach = before.login.post(&path, &nothing);
+        overtaken(app, account_lock(&client), detach, relink(&client, &after)).await.problem("notFound");
+        holder.join().expect("no panic").expect("the client can be locked");
     });
 }
