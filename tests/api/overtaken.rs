@@ -293,3 +293,24 @@ fn nobody_waits_for_an_account_with_the_lock_of_a_later_one() {
         holder.join().expect("no panic").expect("the client can be locked");
     });
 }
+
+#[test]
+fn a_password_that_is_set_waits_for_a_letter_without_the_token() {
+    on_postgres(async |app| {
+        let user = app.standard().await;
+        app.visitor().post("/v3/password-resets", &json!({"email": user.email})).await.expect(202);
+        let token = app.mail_to(&user.email, "password").await.token();
+        let letter = "INSERT INTO mails SELECT '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', user_id, NULL, '{\"kind\":\"passwordReset\"}', \
+            0, '2100-01-01', created_at FROM password_tokens";
+        let write = |conn: &mut Conn| Ok(conn.batch_execute(letter)?);
+        app.database.connect().write_blocking(write).expect("a newer letter");
+        let courier = hold(app, "SELECT 1 FROM mails WHERE id LIKE '7ZZ%' FOR UPDATE".to_owned(), |conn| {
+            until_waited_for(conn)?;
+            Ok(conn.batch_execute("SELECT 1 FROM password_tokens FOR UPDATE NOWAIT")?)
+        });
+        let confirm = json!({"token": token, "password": "Oboe.marsh-4811"});
+        app.visitor().post("/v3/password-resets/confirm", &confirm).await.expect(204);
+        courier.join().expect("no panic").expect("the token can be locked");
+        assert_eq!(app.waiting_mails(), 0);
+    });
+}
