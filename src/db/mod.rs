@@ -34,6 +34,7 @@ pub(crate) use kept::few_sizes;
 pub use kept::{KeepPrepared, keep_plans};
 pub(crate) use narrow::narrow;
 pub use search::{containing, search_text};
+pub use transaction::limit_lock_waits;
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
 use writer::Writer;
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
+use reqwest::Method;
 use serde_json::{Value, json};
 use stape_api::db::Conn;
 
@@ -312,5 +313,43 @@ fn a_password_that_is_set_waits_for_a_letter_without_the_token() {
         app.visitor().post("/v3/password-resets/confirm", &confirm).await.expect(204);
         courier.join().expect("no panic").expect("the token can be locked");
         assert_eq!(app.waiting_mails(), 0);
+    });
+}
+
+#[test]
+fn a_change_of_the_program_that_waits_for_managers_fails_no_sign_up() {
+    on_postgres(async |app| {
+        let held = [app.agency().await, app.agency().await];
+        let link = app.default_link(&app.agency().await).await;
+        let operator = app.operator().await;
+        let before = operator.get("/v3/operator/program").await;
+        let change = operator.request(Method::PUT, "/v3/operator/program").header("if-match", before.header("etag"));
+        let mut program = before.body();
+        program["autoApprove"] = json!(true);
+        // Waiting for each as long as others wait for a lock, the change would outlast their patience.
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let first = hold(app, account_lock(&held[0].id), |conn| {
+            until_waited_for(conn)?;
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        });
+        let second = hold(app, account_lock(&held[1].id), move |_| {
+            released.lock().expect("not poisoned").recv().ok();
+            Ok(())
+        });
+        let watcher = app.database.connect();
+        let sign_up = async {
+            while !watcher.read_blocking(is_waited_for).expect("the database answers") {
+                tokio::task::yield_now().await;
+            }
+            app.sign_up_with(&link).await
+        };
+        let (answer, _) = tokio::join!(change.json(&program).send(), sign_up);
+        answer.problem("serviceUnavailable");
+        drop(release);
+        for holder in [first, second] {
+            holder.join().expect("no panic").expect("the manager is let go");
+        }
     });
 }
