@@ -24,6 +24,9 @@ use crate::server::{Server, StartError};
 use crate::vault::Vault;
 use crate::{backup, demo, openapi, program, server, stored, telemetry, verify};
 
+/// A server ended before all of it had ended.
+const FAILED: i32 = 1;
+
 /// `verify` has found differences.
 const DIFFERENCES: u8 = 1;
 
@@ -154,7 +157,12 @@ fn serve(arguments: Arguments, demo: bool) -> ExitCode {
         say(format_args!("listening on http://{}", server.address()));
         signals.stop().await;
         log::info!("stopping");
-        server.stop().await;
+        // Dropped where the second signal comes first, it would wait for what does not end.
+        let mut stop = std::pin::pin!(server.stop());
+        tokio::select! {
+            stopped = &mut stop => stopped.unwrap_or_else(|unfinished| end_now(&unfinished)),
+            () = signals.stop() => end_now(&"a second signal came"),
+        }
         Ok(())
     }))
 }
@@ -190,7 +198,13 @@ fn say(line: impl std::fmt::Display) {
     writeln!(std::io::stdout(), "{line}").ok();
 }
 
-/// What ends a server: SIGTERM, or Ctrl-C.
+/// Ends the process with what has not ended: its transactions are rolled back, and what was acknowledged is durable.
+fn end_now(reason: &dyn std::fmt::Display) -> ! {
+    log::error!("ended at once: {reason}");
+    std::process::exit(FAILED)
+}
+
+/// What ends a server, and at the second time its process: SIGTERM, or Ctrl-C.
 struct Signals {
     terminate: actix_web::rt::signal::unix::Signal,
     interrupt: actix_web::rt::signal::unix::Signal,

@@ -8,6 +8,8 @@ use actix_web::dev::ServerHandle;
 use actix_web::rt::task::JoinHandle;
 use actix_web::{HttpServer, web};
 use tokio::net::TcpSocket;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
 use crate::config::{SettingError, Settings};
@@ -24,8 +26,11 @@ use crate::stored;
 use crate::vault::Vault;
 use crate::worker::Worker;
 
-/// Seconds that running requests get at a stop.
+/// Seconds that a stop takes at most.
 const SHUTDOWN_TIMEOUT_S: u64 = 30;
+
+/// Seconds of these that running requests get; the threads get the rest.
+const REQUESTS_TIMEOUT_S: u64 = 25;
 
 /// How long a connection may be idle between two requests: longer than balancers keep theirs (60 s), so that none sends a
 /// request at the moment when it is closed.
@@ -47,6 +52,11 @@ pub enum StartError {
     #[error(transparent)]
     Failed(#[from] Error),
 }
+
+/// What of a server did not end in time; its threads go on until the process ends.
+#[derive(Debug, thiserror::Error)]
+#[error("{} did not end within {SHUTDOWN_TIMEOUT_S} s", .0.join(", "))]
+pub struct Unfinished(Vec<&'static str>);
 
 /// A server that answers. Dropping it ends it at once; [`Server::stop`] lets it finish.
 #[derive(Debug)]
@@ -75,8 +85,12 @@ impl Server {
         &self.state
     }
 
-    /// Stops accepting, finishes what runs, ends worker and courier, flushes.
-    pub async fn stop(mut self) {
+    /// Stops accepting, finishes what runs, ends worker and courier, flushes; within 30 seconds.
+    ///
+    /// # Errors
+    /// Threads that did not end in time, as where they wait for a database that neither answers nor fails.
+    pub async fn stop(mut self) -> Result<(), Unfinished> {
+        let deadline = Instant::now() + Duration::from_secs(SHUTDOWN_TIMEOUT_S);
         self.handle.stop(true).await;
         if let Some(metrics) = &self.metrics {
             metrics.stop(false).await;
@@ -84,11 +98,40 @@ impl Server {
         if let Err(error) = (&mut self.running).await.map_err(std::io::Error::other).flatten() {
             log::error!("the HTTP server: {error}");
         }
-        let threads = (self.worker.take(), self.courier.take());
-        if let Err(error) = web::block(move || drop(threads)).await {
-            log::error!("the worker: {error}");
+        let threads = [("the worker", end(self.worker.take())), ("the courier", end(self.courier.take()))];
+        let late = unfinished(threads, deadline).await;
+        let writers = end(self);
+        let late = if late.is_empty() { unfinished([("the writers", writers)], deadline).await } else { late };
+        if late.is_empty() { Ok(()) } else { Err(Unfinished(late)) }
+    }
+}
+
+/// Drops `part` on a thread of its own, as that may wait for threads of the part's; answers when it is done.
+fn end<T: Send + 'static>(part: T) -> oneshot::Receiver<()> {
+    let (ended, end) = oneshot::channel();
+    let drop_it = move || {
+        drop(part);
+        // Who waits no longer needs no answer.
+        ended.send(()).ok();
+    };
+    if let Err(error) = std::thread::Builder::new().name("stop".to_owned()).spawn(drop_it) {
+        log::warn!("no thread for the stop: {error}");
+    }
+    end
+}
+
+/// The names of those that have not ended at `deadline`.
+async fn unfinished(
+    parts: impl IntoIterator<Item = (&'static str, oneshot::Receiver<()>)>,
+    deadline: Instant,
+) -> Vec<&'static str> {
+    let mut late = Vec::new();
+    for (name, end) in parts {
+        if timeout_at(deadline, end).await.is_err() {
+            late.push(name);
         }
     }
+    late
 }
 
 impl Drop for Server {
@@ -133,7 +176,7 @@ pub async fn start_after(
     let mut http = HttpServer::new(move || crate::app::application(shared.clone()))
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
+        .shutdown_timeout(REQUESTS_TIMEOUT_S)
         .disable_signals();
     if let Some(workers) = workers {
         http = http.workers(workers.get());
@@ -218,5 +261,28 @@ fn public_url(settings: &Settings, address: SocketAddr) -> String {
         Some(url) => url.as_str().to_owned(),
         None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
         None => format!("http://{address}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ends when it may.
+    struct Slow(std::sync::mpsc::Receiver<()>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.recv().ok();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_in_time_is_named() {
+        let (release, held) = std::sync::mpsc::channel();
+        let parts = [("the quick one", end(())), ("the slow one", end(Slow(held)))];
+        let late = unfinished(parts, Instant::now() + Duration::from_secs(1)).await;
+        assert_eq!(Unfinished(late).to_string(), "the slow one did not end within 30 s");
+        drop(release);
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::WorkerMetrics;
 use crate::referrals::clicks::{self, VisitorKeys};
 use crate::{payout_schedules, stored, verify};
 
-/// How long the loop rests between rounds.
+/// How long the loop rests between rounds, unless some of what is due is left.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// Replays of an idempotent request are promised for seven days.
@@ -43,6 +43,9 @@ const DUE: &[Duty] = &[
     Duty { name: "commissions out of review", every: ROUND, run: maturity::mature_due },
     Duty { name: "scheduled payouts", every: Duration::from_secs(10), run: payout_schedules::request_due },
 ];
+
+/// How long one piece of what is due may hold up the other; the rest of it is gone on with at once.
+const DUE_MAX: Duration = Duration::from_secs(2);
 
 /// How long one piece of housekeeping may hold up what is due; the rest of it is done in the next round.
 const HOUSEKEEPING_MAX: Duration = Duration::from_millis(500);
@@ -101,25 +104,28 @@ fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, s
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     let mut ledgers = LedgerCheck { next: Instant::now(), after: None, found: Findings::default(), has_failed: false };
     let limited = |duties: &'static [Duty], limit| duties.iter().map(move |duty| (duty, limit, Instant::now()));
-    let mut next: Vec<_> = limited(DUE, Duration::MAX).chain(limited(HOUSEKEEPING, HOUSEKEEPING_MAX)).collect();
+    let mut next: Vec<_> = limited(DUE, DUE_MAX).chain(limited(HOUSEKEEPING, HOUSEKEEPING_MAX)).collect();
     loop {
         // Another server on the same database may have moved the test clock.
         log_failure("test clock", &follow(db, clock));
         // They are in memory alone: a database that does not answer must not keep them there.
         keys.forget_past_days(clock);
+        let mut rest = ROUND;
         for (duty, limit, at) in next.iter_mut().filter(|(_, _, at)| *at <= Instant::now()) {
             let begun = Instant::now();
             let outcome = exhaust(duty, db, clock, || goes_on() && begun.elapsed() < *limit);
             metrics.done(duty.name, log_failure(duty.name, &outcome));
-            if matches!(outcome, Ok(Left::Nothing)) {
-                *at = Instant::now() + duty.every;
+            match outcome {
+                Ok(Left::Nothing) => *at = Instant::now() + duty.every,
+                Ok(Left::Perhaps) if *limit == DUE_MAX => rest = Duration::ZERO,
+                Ok(Left::Perhaps) | Err(_) => {}
             }
         }
         if ledgers.next <= Instant::now() {
             ledgers.next = Instant::now() + LedgerCheck::EVERY;
             metrics.done("ledger check", log_failure("ledger check", &ledgers.go_on(db, metrics)));
         }
-        match stopped.recv_timeout(ROUND) {
+        match stopped.recv_timeout(rest) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }

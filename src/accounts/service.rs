@@ -10,7 +10,7 @@ use super::{AccountKind, Role};
 use crate::audit;
 use crate::context::Context;
 use crate::db::schema::{accounts, user_emails, users};
-use crate::db::{Conn, KeepPrepared, few_sizes, is_unique_violation};
+use crate::db::{Conn, KeepPrepared, few_sizes, is_unique_violation, overtaken};
 use crate::error::{Code, Error, OrNotFound, Result};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, UserId};
@@ -48,14 +48,11 @@ pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
     })
 }
 
-/// How often [`lock_around`] looks again.
-const LOCK_ATTEMPTS: usize = 4;
-
-/// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: what
-/// `concerned` tells under the locks is locked too.
+/// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: all that
+/// `concerned` tells under the locks are locked.
 ///
 /// # Errors
-/// 503 where they change again and again; the database's failure.
+/// As [`lock_around`].
 pub fn lock_concerned(
     conn: &mut Conn,
     concerned: impl Fn(&mut Conn) -> Result<BTreeSet<AccountId>>,
@@ -64,31 +61,27 @@ pub fn lock_concerned(
 }
 
 /// [`lock_concerned`] for what tells more than the accounts: `load` reads it, `concerned` names the accounts in it, and it is
-/// returned as it was under the locks.
+/// returned as it was under the locks. Where these are more accounts than were locked, the transaction gives its locks back and
+/// runs again: to wait for one more with others held would be against the order of the ids.
 ///
 /// # Errors
-/// 503 where they change again and again; the database's failure.
+/// What has the transaction run again, which ends as 503 where they change again and again; the database's failure.
 pub fn lock_around<T>(
     conn: &mut Conn,
     load: impl Fn(&mut Conn) -> Result<T>,
     concerned: impl Fn(&T) -> BTreeSet<AccountId>,
 ) -> Result<(BTreeMap<AccountId, AccountRow>, T)> {
     let mut loaded = load(conn)?;
-    let mut wanted = concerned(&loaded);
-    for _attempt in 0..LOCK_ATTEMPTS {
-        let ids: Vec<AccountId> = wanted.iter().copied().collect();
-        let locked = lock(conn, &ids)?;
-        // On SQLite nobody else writes meanwhile.
-        if matches!(conn, Conn::Postgres(_)) {
-            loaded = load(conn)?;
+    let ids: Vec<AccountId> = concerned(&loaded).into_iter().collect();
+    let locked: BTreeMap<_, _> = lock(conn, &ids)?.into_iter().map(|row| (row.id, row)).collect();
+    // On SQLite nobody else writes meanwhile.
+    if matches!(conn, Conn::Postgres(_)) {
+        loaded = load(conn)?;
+        if concerned(&loaded).iter().any(|id| ids.binary_search(id).is_err()) {
+            return Err(overtaken("those whom a change concerns have changed meanwhile"));
         }
-        let under_locks = concerned(&loaded);
-        if under_locks.is_subset(&wanted) {
-            return Ok((locked.into_iter().map(|row| (row.id, row)).collect(), loaded));
-        }
-        wanted.extend(under_locks);
     }
-    Err(Error::Unavailable("those whom a change concerns keep changing".to_owned()))
+    Ok((locked, loaded))
 }
 
 /// [`lock`] for one account.

@@ -71,12 +71,19 @@ pub fn is_unique_violation(error: &DieselError, columns: &str) -> bool {
     information.table_name() == Some(table) && information.details().is_some_and(|details| details.contains(&key))
 }
 
-/// Whether the same transaction may succeed when it runs again at once (PostgreSQL 40001, 40P01).
+/// Whether the same transaction may succeed when it runs again at once (PostgreSQL 40001, 40P01, and [`overtaken`]).
 pub(super) fn is_retryable(error: &Error) -> bool {
     let Error::Database(error) = error else { return false };
     information(error).is_some_and(|(kind, information)| {
         matches!(kind, DatabaseErrorKind::SerializationFailure) || information.message().contains("deadlock detected")
     })
+}
+
+/// What a transaction fails with that finds in its midst what it had to know at its beginning: it runs again, without the locks
+/// that it took.
+#[must_use]
+pub fn overtaken(reason: &str) -> Error {
+    DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, Box::new(reason.to_owned())).into()
 }
 
 /// A failure as callers shall see it: conditions that pass become [`Error::Unavailable`].

@@ -28,12 +28,13 @@ pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, ti
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::{Access, Opener};
 pub use day::utc_day;
-pub use failure::{Patience, is_lock_timeout, is_unique_violation};
+pub use failure::{Patience, is_lock_timeout, is_unique_violation, overtaken};
 pub(crate) use insert::{FEW_ROWS, in_few_sizes, insert_rows, upsert_rows};
 pub(crate) use kept::few_sizes;
 pub use kept::{KeepPrepared, keep_plans};
 pub(crate) use narrow::narrow;
 pub use search::{containing, search_text};
+pub use transaction::limit_lock_waits;
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
 use writer::Writer;
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use diesel::Connection;
-use diesel::connection::TransactionManager;
+use diesel::connection::{SimpleConnection, TransactionManager};
 
 use super::Conn;
 use super::connection::begin;
@@ -37,6 +37,17 @@ pub(super) fn write<T>(conn: &mut Conn, work: impl Fn(&mut Conn) -> Result<T>) -
             result => return result,
         }
     }
+}
+
+/// Has the running transaction wait for each further lock for `timeout` at most; on SQLite it has the only one already.
+///
+/// # Errors
+/// The database's failure.
+pub fn limit_lock_waits(conn: &mut Conn, timeout: Duration) -> Result<()> {
+    if let Conn::Postgres(postgres) = conn {
+        postgres.batch_execute(&format!("SET LOCAL lock_timeout = {}", timeout.as_millis()))?;
+    }
+    Ok(())
 }
 
 /// Runs `work` in a savepoint of the running transaction. The outer error is the transaction's: it cannot go on.

@@ -21,20 +21,23 @@ use crate::program;
 /// Dates that are looked up at once.
 const PAGE: i64 = 200;
 
-/// Takes every date that has come; answers how many. An account that fails is logged and left for the next round; the others are
-/// taken all the same.
+/// Beyond so many dates that failed nothing is looked for: it is not the accounts that are at fault then.
+const FAILED_MAX: i64 = 1_000;
+
+/// Takes some of the dates that have come; answers how many, 0 when nothing is left. An account that fails is logged and left for
+/// the next round; the others are taken all the same.
 ///
 /// # Errors
 /// A database that is away; an account's that was locked too long, where no other one had anything that was due.
 pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
-    let (mut taken, mut failed) = (0, 0);
-    let (mut patience, mut unavailable) = (Patience::default(), None);
-    loop {
+    let (mut failed, mut patience, mut unavailable) = (0, Patience::default(), None);
+    while failed < FAILED_MAX {
         let now = clock.now();
         let page = db.read_blocking(move |conn| due(conn, now, failed))?;
         if page.is_empty() {
-            return unavailable.filter(|_| taken == 0).map_or(Ok(taken), Err);
+            break;
         }
+        let mut taken = 0;
         for (account_id, currency) in page {
             let server = Context::of_server(clock);
             match db.write_blocking(move |conn| take(conn, &server, account_id, currency)) {
@@ -47,7 +50,11 @@ pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
                 }
             }
         }
+        if taken > 0 {
+            return Ok(taken);
+        }
     }
+    unavailable.map_or(Ok(0), Err)
 }
 
 /// Dates that have come, the longest due first, behind the `failed` ones that stay.
@@ -89,4 +96,54 @@ fn minimum(conn: &mut Conn, schedule: &ScheduleRow, currency: Currency) -> Resul
     let programs = program::currencies::terms_for(conn, schedule.account_id, currency)?;
     let programs = programs.map(|terms| terms.minimum_payout.minor);
     Ok(own.max(programs).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::AccountKind;
+    use crate::accounts::service::NewAccount;
+    use crate::db::new_database;
+    use crate::db::schema::payout_schedules;
+
+    /// Makes an agency whose date has come.
+    fn insert(conn: &mut Conn, now: Timestamp, number: i64, minimums: &str) -> Result<()> {
+        let new = NewAccount {
+            kind: AccountKind::Agency,
+            email: format!("{number}@example.com"),
+            first_name: "Ada".to_owned(),
+            last_name: "Byron".to_owned(),
+            company_name: None,
+            password_hash: None,
+        };
+        let account_id = accounts::service::create(conn, &Context::system(now), new)?.id;
+        let schedule = (
+            payout_schedules::account_id.eq(account_id),
+            payout_schedules::schedule_type.eq("monthly"),
+            payout_schedules::day_of_month.eq(15),
+            payout_schedules::minimums.eq(minimums),
+            payout_schedules::changed_at.eq(now),
+        );
+        diesel::insert_into(payout_schedules::table).values(schedule).execute(conn)?;
+        let due_at = now.plus_seconds(number);
+        let usd: Currency = "USD".parse().map_err(Error::internal)?;
+        let date = ScheduledRow { account_id, currency: usd, scheduled_for: now, due_at };
+        diesel::insert_into(scheduled_payouts::table).values(date).execute(conn)?;
+        Ok(())
+    }
+
+    #[test]
+    fn no_more_than_a_page_is_taken_at_once_also_behind_dates_that_fail() {
+        let (_directory, db) = new_database();
+        let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
+        db.write_blocking(move |conn| {
+            program::service::ensure_first_version(conn, now)?;
+            (0..PAGE).try_for_each(|number| insert(conn, now, number, "not JSON"))?;
+            (PAGE..2 * PAGE + 50).try_for_each(|number| insert(conn, now, number, "{}"))
+        })
+        .unwrap();
+        let clock = Clock::standing_at(now.plus_days(1));
+        let taken: Vec<usize> = (0..3).map(|_| request_due(&db, &clock).unwrap()).collect();
+        assert_eq!(taken, [200, 50, 0]);
+    }
 }

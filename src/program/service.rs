@@ -1,14 +1,19 @@
 //! Reads versions of the program, and makes the first one.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::{self, Nullable};
 
 use super::{Program, ProgramConfig};
 use crate::clock::Timestamp;
 use crate::db::schema::program_versions;
-use crate::db::{Conn, KeepPrepared, with_conn};
+use crate::db::{Conn, KeepPrepared, limit_lock_waits, with_conn};
 use crate::error::{Error, Result};
 use crate::http::Page;
+
+/// How long a change of the program waits for one lock; well below what others wait for it.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = program_versions)]
@@ -49,11 +54,13 @@ pub fn keep(conn: &mut Conn) -> Result<()> {
     lock_newest(conn, |version, conn| program_versions::table.find(version).for_share().execute(conn))
 }
 
-/// Takes the version in force for a change: nobody else changes it, and nobody [keeps](keep) it.
+/// Takes the version in force for a change: nobody else changes it, and nobody [keeps](keep) it. The change waits for nobody for
+/// long, as they wait for it who keep the version: sign-ups with a code among them, which a code never fails.
 ///
 /// # Errors
 /// As [`keep`].
 pub(super) fn take(conn: &mut Conn) -> Result<()> {
+    limit_lock_waits(conn, LOCK_WAIT_MAX)?;
     lock_newest(conn, |version, conn| program_versions::table.find(version).for_update().execute(conn))
 }
 

@@ -1,9 +1,9 @@
-//! What a request finds before it has the locks may be over when it gets them: it goes by what holds then. On PostgreSQL alone,
-//! as SQLite's writes follow each other.
+//! What a request finds before it has the locks may be over when it gets them: it goes by what holds then. And while it waits, it
+//! keeps nobody waiting in a circle, nor for long. On PostgreSQL alone, as SQLite's writes follow each other.
 
 use std::sync::{Mutex, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::RunQueryDsl;
 use diesel::connection::SimpleConnection;
@@ -29,6 +29,18 @@ fn is_waited_for(conn: &mut Conn) -> stape_api::error::Result<bool> {
     let statement = "SELECT count(*) AS count FROM pg_stat_activity \
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     Ok(diesel::sql_query(statement).get_result::<Waiting>(conn)?.count > 0)
+}
+
+/// Waits until somebody waits for what `conn` has locked.
+fn until_waited_for(conn: &mut Conn) -> stape_api::error::Result<()> {
+    let statement = "SELECT count(*) AS count FROM pg_locks \
+        WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))";
+    let begun = Instant::now();
+    while diesel::sql_query(statement).get_result::<Waiting>(conn)?.count == 0 {
+        assert!(begun.elapsed() < PATIENCE, "nobody waits");
+        std::thread::yield_now();
+    }
+    Ok(())
 }
 
 /// What takes the lock of an account.
@@ -60,7 +72,7 @@ fn hold(
 async fn overtaken(app: &TestApp, lock: String, request: impl Future<Output = Answer>, change: String) -> Answer {
     let watcher = app.database.connect();
     let thread = hold(app, lock, move |conn| {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !watcher.read_blocking(is_waited_for)? {
             assert!(begun.elapsed() < PATIENCE, "nobody waits");
             std::thread::yield_now();
@@ -276,15 +288,13 @@ fn a_schedule_that_waits_over_one_of_its_dates_begins_with_the_next_one() {
     });
 }
 
-/// When the test's clock stands while a change waits for its locks.
+/// A moment before the one at which a change gets its locks.
 const MEANWHILE: &str = "2026-03-01T12:00:00Z";
 
 /// Pays for a container at [`MEANWHILE`]; the commission that came of it, or null.
 async fn paid_meanwhile(app: &TestApp, container: &str) -> Value {
-    app.move_clock(MEANWHILE).await;
-    let commission = app.apply(&[payment(container).at(MEANWHILE)]).await[0]["commissionId"].clone();
     app.move_clock("2026-03-01T12:00:01Z").await;
-    commission
+    app.apply(&[payment(container).at(MEANWHILE)]).await[0]["commissionId"].clone()
 }
 
 /// Lets `change` wait for a lock while a payment is made; the commissions of it and of one of the same moment that is applied
@@ -347,6 +357,85 @@ fn a_program_that_waits_for_a_manager_is_in_force_when_it_has_all() {
         for commission in commissions {
             let path = format!("/v3/commissions/{}", commission.as_str().expect("a commission"));
             assert_eq!(partner.login.get(&path).await.expect(200)["programVersion"], 1);
+        }
+    });
+}
+
+#[test]
+fn nobody_waits_for_an_account_with_the_lock_of_a_later_one() {
+    on_postgres(async |app| {
+        let (before, after) = (app.agency().await, app.agency().await);
+        let client = app.client_of(&before).await;
+        // Rows may refer to the new manager meanwhile.
+        let lock = account_lock(&after.id).replace("FOR UPDATE", "FOR NO KEY UPDATE");
+        let take_client = format!("{} NOWAIT", account_lock(&client));
+        let holder = hold(app, lock, move |conn| {
+            until_waited_for(conn)?;
+            Ok(conn.batch_execute(&take_client)?)
+        });
+        let path = format!("/v3/sub-accounts/{client}/detach");
+        let nothing = json!({});
+        let detach = before.login.post(&path, &nothing);
+        overtaken(app, account_lock(&client), detach, relink(&client, &after)).await.problem("notFound");
+        holder.join().expect("no panic").expect("the client can be locked");
+    });
+}
+
+#[test]
+fn a_password_that_is_set_waits_for_a_letter_without_the_token() {
+    on_postgres(async |app| {
+        let user = app.standard().await;
+        app.visitor().post("/v3/password-resets", &json!({"email": user.email})).await.expect(202);
+        let token = app.mail_to(&user.email, "password").await.token();
+        let letter = "INSERT INTO mails SELECT '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', user_id, NULL, '{\"kind\":\"passwordReset\"}', \
+            0, '2100-01-01', created_at FROM password_tokens";
+        let write = |conn: &mut Conn| Ok(conn.batch_execute(letter)?);
+        app.database.connect().write_blocking(write).expect("a newer letter");
+        let courier = hold(app, "SELECT 1 FROM mails WHERE id LIKE '7ZZ%' FOR UPDATE".to_owned(), |conn| {
+            until_waited_for(conn)?;
+            Ok(conn.batch_execute("SELECT 1 FROM password_tokens FOR UPDATE NOWAIT")?)
+        });
+        let confirm = json!({"token": token, "password": "Oboe.marsh-4811"});
+        app.visitor().post("/v3/password-resets/confirm", &confirm).await.expect(204);
+        courier.join().expect("no panic").expect("the token can be locked");
+        assert_eq!(app.waiting_mails(), 0);
+    });
+}
+
+#[test]
+fn a_change_of_the_program_that_waits_for_managers_fails_no_sign_up() {
+    on_postgres(async |app| {
+        let held = [app.agency().await, app.agency().await];
+        let link = app.default_link(&app.agency().await).await;
+        let operator = app.operator().await;
+        let before = operator.get("/v3/operator/program").await;
+        let change = operator.request(Method::PUT, "/v3/operator/program").header("if-match", before.header("etag"));
+        let mut program = before.body();
+        program["autoApprove"] = json!(true);
+        // Waiting for each as long as others wait for a lock, the change would outlast their patience.
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let first = hold(app, account_lock(&held[0].id), |conn| {
+            until_waited_for(conn)?;
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(())
+        });
+        let second = hold(app, account_lock(&held[1].id), move |_| {
+            released.lock().expect("not poisoned").recv().ok();
+            Ok(())
+        });
+        let watcher = app.database.connect();
+        let sign_up = async {
+            while !watcher.read_blocking(is_waited_for).expect("the database answers") {
+                tokio::task::yield_now().await;
+            }
+            app.sign_up_with(&link).await
+        };
+        let (answer, _) = tokio::join!(change.json(&program).send(), sign_up);
+        answer.problem("serviceUnavailable");
+        drop(release);
+        for holder in [first, second] {
+            holder.join().expect("no panic").expect("the manager is let go");
         }
     });
 }

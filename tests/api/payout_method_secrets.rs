@@ -82,7 +82,7 @@ async fn a_server_that_lacks_the_key_does_not_start(app: &TestApp) {
     let at = Client::new(format!("http://{}", rotated.address())).with(agency.login.credential());
     assert_eq!(at.list("/v3/payout-methods").await.len(), 1);
     put(&at, "USD", &ach()).await.expect(200);
-    rotated.stop().await;
+    rotated.stop().await.expect("it ends in time");
     // One row under each key: neither alone is enough.
     for key in [settings.secrets.encryption_key.clone(), old] {
         let mut alone = settings.clone();

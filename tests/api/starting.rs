@@ -1,9 +1,10 @@
-//! The binary where there is no database yet: what it makes, what it asks for, and what stops it from starting.
+//! The binary where there is no database yet: what it makes, what it asks for, what stops it from starting, and how it ends.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use crate::support::{beside, binary, run_command as run, text};
+use crate::support::{Process, beside, binary, run_command as run, text};
 
 #[test]
 fn errors_of_configuration_name_the_setting() {
@@ -106,4 +107,28 @@ fn a_plain_start_serves_an_empty_database_and_says_how_to_make_the_first_key() {
     let secrets = directory.path().join("stape.db.secrets");
     let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(secrets).expect("a file of secrets"));
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_second_signal_ends_a_server_at_once_that_waits_for_a_request() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut command = beside(&directory, &[]);
+    command.stderr(Stdio::piped());
+    let mut server = Process::start_logging(command);
+    let mut log = BufReader::new(server.child.stderr.take().expect("its log"));
+    let mut connection = TcpStream::connect(server.address.trim_start_matches("http://")).expect("a connection");
+    let head = "POST /v3/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        Content-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    connection.write_all(head.as_bytes()).expect("a request without its body");
+    let mut begun = [0; 12];
+    connection.read_exact(&mut begun).expect("the server waits for the body");
+    assert_eq!(&begun, b"HTTP/1.1 100");
+    server.signal();
+    let mut said = String::new();
+    while !said.contains("stopping") {
+        assert!(log.read_line(&mut said).expect("a line") > 0, "{said}");
+    }
+    assert_eq!(server.terminate(), Some(1));
+    log.read_to_string(&mut said).expect("the rest");
+    assert!(said.contains("a second signal"), "{said}");
 }

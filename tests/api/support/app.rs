@@ -60,7 +60,7 @@ impl TestApp {
 
     /// Ends the server as SIGTERM does.
     pub async fn stop(self) {
-        self.server.stop().await;
+        self.server.stop().await.expect("it ends in time");
     }
 
     /// Somebody without a credential.

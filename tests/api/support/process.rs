@@ -101,10 +101,15 @@ impl Process {
         self.visitor().with(credential)
     }
 
-    /// Sends SIGTERM and gives the exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// Sends SIGTERM.
+    pub fn signal(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
+    }
+
+    /// Sends SIGTERM and gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        self.signal();
         self.child.wait().expect("it ends").code()
     }
 }
