@@ -55,7 +55,7 @@ def post(session, url, events):
     for attempt in range(TRIES):
         try:
             answer = session.post(url, json={"events": events}, timeout=60)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             # Perhaps it was applied, perhaps not: the ids tell.
             time.sleep(2**attempt)
             continue
@@ -72,18 +72,28 @@ def post(session, url, events):
 def send(session, url, events):
     """Sends all events in order; those that may be applied later (`retryable`) once more. Counts the outcomes."""
     outcomes, again = Counter(), []
+    for event, result in results(session, url, events):
+        if result["outcome"] == "rejected" and result["retryable"]:
+            again.append(event)
+        else:
+            count(outcomes, event, result)
+    for event, result in results(session, url, again):
+        count(outcomes, event, result)
+    return outcomes
+
+
+def results(session, url, events):
+    """Every event with its result; they are sent in batches of the size that the API takes."""
     for begin in range(0, len(events), BATCH):
         batch = events[begin:begin + BATCH]
-        for event, result in zip(batch, post(session, url, batch)):
-            if result["outcome"] == "rejected" and result["retryable"]:
-                again.append(event)
-                continue
-            outcomes[result["outcome"]] += 1
-            if result["problem"]:
-                print(f"{event['id']}: {result['problem']['code']}: {result['problem']['detail']}", file=sys.stderr)
-    for event, result in zip(again, post(session, url, again) if again else []):
-        outcomes[result["outcome"]] += 1
-    return outcomes
+        yield from zip(batch, post(session, url, batch))
+
+
+def count(outcomes, event, result):
+    """Counts an outcome, and shows why an event was not applied."""
+    outcomes[result["outcome"]] += 1
+    if result["problem"]:
+        print(f"{event['id']}: {result['problem']['code']}: {result['problem']['detail']}", file=sys.stderr)
 
 
 def main(month, containers):

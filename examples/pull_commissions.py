@@ -81,5 +81,5 @@ def main(statuses):
 
 try:
     main(sys.argv[1:])
-except requests.ConnectionError as error:
+except (requests.ConnectionError, requests.Timeout) as error:
     sys.exit(f"nothing answers at {os.environ['STAPE_URL']}: {error}")

@@ -14,6 +14,7 @@ use crate::accounts::{UserRow, password_tokens};
 use crate::clock::{Clock, Timestamp};
 use crate::db::{Conn, Db};
 use crate::error::{Error, Result};
+use crate::failure_log::FailureLog;
 use crate::mail::outbox::{self, MailRow, Postponed};
 use crate::mail::{Content, Letter, Mailer, TokenKind};
 use crate::metrics::CourierMetrics;
@@ -21,6 +22,8 @@ use crate::sub_accounts::requests;
 
 /// How long the courier rests when the outbox is empty: a letter leaves at most that long after its commit.
 const REST: Duration = Duration::from_millis(400);
+/// How long it rests when the outbox cannot be read.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// Letters that are looked at between two looks for more.
 const BATCH: i64 = 20;
 /// Between two counts of the letters that wait, which may be many.
@@ -86,20 +89,19 @@ enum Prepared {
 impl Route {
     fn rounds(&self, stopped: &Receiver<()>) {
         let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
-        let mut count_at = Instant::now();
+        let (mut failures, mut count_at) = (FailureLog::default(), Instant::now());
         loop {
             let round = AssertUnwindSafe(|| {
                 while goes_on() && self.round(goes_on)? > 0 {}
                 Ok(())
             });
-            if let Err(error) = catch_unwind(round).unwrap_or_else(|_| Err(Error::internal("panic"))) {
-                log::error!("the outbox: {error}");
-            }
+            let outcome = catch_unwind(round).unwrap_or_else(|_| Err(Error::internal("panic")));
+            let rest = if failures.note("the outbox", &outcome) { REST } else { REST_AFTER_FAILURE };
             if count_at <= Instant::now() {
                 count_at = Instant::now() + COUNT_EVERY;
                 self.count();
             }
-            match stopped.recv_timeout(REST) {
+            match stopped.recv_timeout(rest) {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }

@@ -34,7 +34,7 @@ pub fn routes(config: &mut ServiceConfig) {
     operation_id = "getDocument",
     responses((status = 200, description = "The document", body = serde_json::Value, content_type = "application/json",
         example = json!({"openapi": "3.1.0", "info": {"title": "Stape API", "version": "0.1.0"}, "paths": {}}))),
-    extensions(("x-conditional" = json!("read"))),
+    extensions(("x-conditional" = json!("read")), ("x-refusals" = json!(["unknownParameter"]))),
     security(())
 )]
 #[get("/openapi.json")]

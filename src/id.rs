@@ -147,9 +147,6 @@ macro_rules! id_types {
             /// The prefix before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// What it identifies, as events and audit rows name it.
-            pub const RESOURCE: &'static str = $resource;
-
             /// A new id, greater than every id that this server made before.
             #[must_use]
             pub fn new(now: Timestamp) -> Self {

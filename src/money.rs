@@ -110,7 +110,7 @@ impl ToSchema for Currency {}
 crate::db::text_column!(Currency);
 
 /// An exact amount of one currency.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     /// Amount in the currency's minor units (cents for USD); may be negative.
     pub minor: i64,
@@ -175,6 +175,12 @@ impl Money {
 impl fmt::Display for Money {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.amount(), self.currency)
+    }
+}
+
+impl fmt::Debug for Money {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
     }
 }
 

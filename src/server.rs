@@ -1,6 +1,7 @@
 //! Starts and stops a server: database, clock, state, HTTP, worker, courier. Used by the command line and, many times in one process,
 //! by tests. Knows no routes.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub enum StartError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// Anything else, most likely the database.
-    #[error(transparent)]
+    #[error("{}", .0.reason())]
     Failed(#[from] Error),
 }
 
@@ -201,7 +202,13 @@ fn serve_metrics(listener: TcpListener, state: App) -> Result<ServerHandle> {
 
 /// Opens the port; requests wait there until they are accepted.
 async fn listen(bind: &str, setting: &'static str) -> Result<TcpListener, SettingError> {
-    let failed = |error: std::io::Error| SettingError::new(setting, format!("{bind}: {error}"));
+    let failed = |error: std::io::Error| {
+        let reason = match error.kind() {
+            ErrorKind::InvalidInput => "must be an address and a port, such as 127.0.0.1:8080".to_owned(),
+            _ => error.to_string(),
+        };
+        SettingError::new(setting, format!("{bind}: {reason}"))
+    };
     let address = tokio::net::lookup_host(bind).await.map_err(failed)?.next();
     let address = address.ok_or_else(|| SettingError::new(setting, format!("{bind} has no address")))?;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;

@@ -11,6 +11,9 @@ use serde_json::{Map, json};
 use crate::clock::Timestamp;
 use crate::config::{LogFormat, SettingError};
 
+/// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,r2d2=off";
+
 /// Starts logging to standard error. A second call changes nothing.
 ///
 /// # Errors
@@ -18,7 +21,7 @@ use crate::config::{LogFormat, SettingError};
 pub fn start(format: LogFormat) -> Result<(), SettingError> {
     let filter = std::env::var(DEFAULT_FILTER_ENV).unwrap_or_default();
     env_filter::Builder::new().try_parse(&filter).map_err(|error| SettingError::new(DEFAULT_FILTER_ENV, error))?;
-    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info,actix_server=warn"));
+    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or(DEFAULT_FILTER));
     match format {
         LogFormat::Text => builder.format_key_values(write_request_id),
         LogFormat::Json => builder.format(write_json),

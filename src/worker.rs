@@ -13,6 +13,7 @@ use crate::commissions::maturity;
 use crate::db::schema::{idempotency_keys, sessions};
 use crate::db::{Db, Patience};
 use crate::error::{Error, Result};
+use crate::failure_log::FailureLog;
 use crate::id::AccountId;
 use crate::metrics::WorkerMetrics;
 use crate::referrals::clicks::{self, VisitorKeys};
@@ -102,19 +103,20 @@ pub fn catch_up(db: &Db, clock: &Clock) -> Result<()> {
 
 fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, stopped: &Receiver<()>) {
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
+    let mut failures = FailureLog::default();
     let mut ledgers = LedgerCheck { next: Instant::now(), after: None, found: Findings::default(), has_failed: false };
     let limited = |duties: &'static [Duty], limit| duties.iter().map(move |duty| (duty, limit, Instant::now()));
     let mut next: Vec<_> = limited(DUE, DUE_MAX).chain(limited(HOUSEKEEPING, HOUSEKEEPING_MAX)).collect();
     loop {
         // Another server on the same database may have moved the test clock.
-        log_failure("test clock", &follow(db, clock));
+        failures.note("test clock", &follow(db, clock));
         // They are in memory alone: a database that does not answer must not keep them there.
         keys.forget_past_days(clock);
         let mut rest = ROUND;
         for (duty, limit, at) in next.iter_mut().filter(|(_, _, at)| *at <= Instant::now()) {
             let begun = Instant::now();
             let outcome = exhaust(duty, db, clock, || goes_on() && begun.elapsed() < *limit);
-            metrics.done(duty.name, log_failure(duty.name, &outcome));
+            metrics.done(duty.name, failures.note(duty.name, &outcome));
             match outcome {
                 Ok(Left::Nothing) => *at = Instant::now() + duty.every,
                 Ok(Left::Perhaps) if *limit == DUE_MAX => rest = Duration::ZERO,
@@ -123,14 +125,14 @@ fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, s
         }
         if ledgers.next <= Instant::now() {
             ledgers.next = Instant::now() + LedgerCheck::EVERY;
-            metrics.done("ledger check", log_failure("ledger check", &ledgers.go_on(db, metrics)));
+            metrics.done("ledger check", failures.note("ledger check", &ledgers.go_on(db, metrics)));
         }
         match stopped.recv_timeout(rest) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    log_failure("id floor", &raise_id_floor(db, clock));
+    failures.note("id floor", &raise_id_floor(db, clock));
 }
 
 /// Goes through all accounts, some at a time, and begins anew.
@@ -225,14 +227,6 @@ fn exhaust(duty: &Duty, db: &Db, clock: &Clock, goes_on: impl Fn() -> bool) -> R
         Ok(Left::Perhaps)
     });
     catch_unwind(all).unwrap_or_else(|_| Err(Error::internal("panic")))
-}
-
-/// Whether it succeeded.
-fn log_failure<T>(name: &str, result: &Result<T>) -> bool {
-    if let Err(error) = result {
-        log::error!("{name}: {error}");
-    }
-    result.is_ok()
 }
 
 fn raise_id_floor(db: &Db, clock: &Clock) -> Result<usize> {

@@ -1,7 +1,8 @@
 //! Rows of API keys and how the API shows them. No rules.
 
 use diesel::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
 
@@ -99,9 +100,27 @@ pub struct CreateApiKey {
     #[schema(min_length = 1, max_length = 100, example = "Reporting")]
     pub name: String,
     /// What it may do: at least one scope, none that its maker lacks.
+    #[serde(deserialize_with = "scopes")]
     #[validate(length(min = 1, max = 20))]
     #[schema(min_items = 1, max_items = 20, example = json!(["account:read", "commissions:read"]))]
     pub scopes: Vec<Scope>,
     /// When it ends by itself, in the future; never if it is left out or null.
     pub expires_at: Option<Timestamp>,
+}
+
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Scope>, D::Error> {
+    Ok(Vec::<Named>::deserialize(deserializer)?.into_iter().map(|Named(scope)| scope).collect())
+}
+
+/// A scope by its word. What is none is answered with those that an account's keys can have.
+struct Named(Scope);
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        word.parse().map(Self).map_err(|_: String| {
+            let words: Vec<_> = Scopes::of_accounts().list().iter().map(|scope| scope.as_str()).collect();
+            D::Error::custom(format!("unknown variant `{word}`, expected one of {}", words.join(", ")))
+        })
+    }
 }

@@ -304,7 +304,7 @@ fn authorise<K: KindRule, R: Right>(request: &HttpRequest) -> Result<Caller<K, R
     };
     K::admit(principal.kind)?;
     R::check(&principal)?;
-    crate::http::contract::refuse_unknown_parameters(request)?;
+    crate::http::contract::refuse_any_parameter(request)?;
     Ok(Caller { principal, rule: PhantomData })
 }
 
@@ -318,6 +318,6 @@ impl FromRequest for Visitor {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        ready(crate::http::contract::refuse_unknown_parameters(request).map(|()| Self))
+        ready(crate::http::contract::refuse_any_parameter(request).map(|()| Self))
     }
 }

@@ -65,10 +65,14 @@ impl Scopes {
                 Scope::CommissionsRead,
                 Scope::EventsRead,
             ]),
-            AccountKind::Agency | AccountKind::Partner => {
-                Self(Scope::ALL.iter().fold(0, |bits, scope| bits | Self::bit(*scope)) & !Self::of_operator().0)
-            }
+            AccountKind::Agency | AccountKind::Partner => Self::of_accounts(),
         }
+    }
+
+    /// All that some account's login or key can have.
+    #[must_use]
+    pub fn of_accounts() -> Self {
+        Self(Self::of(Scope::ALL).0 & !Self::of_operator().0)
     }
 
     /// All that a member's login of a manager has.

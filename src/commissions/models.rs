@@ -260,10 +260,6 @@ impl CommissionRow {
         adjusted: Option<&Self>,
     ) -> Self {
         Self {
-            account_id,
-            id: LineId::Adjustment(id),
-            kind: LineKind::Adjustment,
-            status: CommissionStatus::ReadyToPayout,
             reason: Some(reason.to_owned()),
             client_id: adjusted.and_then(|row| row.client_id),
             client_email: adjusted.and_then(|row| row.client_email.clone()),
@@ -277,6 +273,39 @@ impl CommissionRow {
             payment_external_id: adjusted.and_then(|row| row.payment_external_id.clone()),
             payment_amount_minor: adjusted.and_then(|row| row.payment_amount_minor),
             payment_occurred_at: adjusted.and_then(|row| row.payment_occurred_at),
+            ready_at: Some(now),
+            adjusts: adjusted.map(|row| row.id),
+            ..Self::bare(now, account_id, LineId::Adjustment(id), CommissionStatus::ReadyToPayout, amount)
+        }
+    }
+
+    /// A row of an amount, about nothing yet.
+    #[must_use]
+    pub const fn bare(
+        now: Timestamp,
+        account_id: AccountId,
+        id: LineId,
+        status: CommissionStatus,
+        amount: Money,
+    ) -> Self {
+        Self {
+            account_id,
+            id,
+            kind: id.kind(),
+            status,
+            reason: None,
+            client_id: None,
+            client_email: None,
+            client_name: None,
+            container_id: None,
+            container_name: None,
+            product: None,
+            plan: None,
+            billing_period: None,
+            payment_id: None,
+            payment_external_id: None,
+            payment_amount_minor: None,
+            payment_occurred_at: None,
             currency: amount.currency,
             base_minor: None,
             rate_bps: None,
@@ -288,9 +317,9 @@ impl CommissionRow {
             reversed_minor: 0,
             refund_adjusted_minor: 0,
             review_until: None,
-            ready_at: Some(now),
+            ready_at: None,
             payout_id: None,
-            adjusts: adjusted.map(|row| row.id),
+            adjusts: None,
             note: None,
             created_at: now,
         }

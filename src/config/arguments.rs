@@ -226,7 +226,10 @@ fn is_set(secret: &Secret) -> bool {
 }
 
 fn origins(list: &str) -> Result<Vec<Origin>, SettingError> {
-    let parse = |origin: &str| origin.parse().map_err(|error| format!("{origin}: {error}"));
+    let parse = |origin: &str| match origin {
+        "*" => Err("`*` is not taken: name each origin, such as https://app.example.com".to_owned()),
+        _ => origin.parse().map_err(|error| format!("{origin}: {error}")),
+    };
     let listed = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
     listed.map(parse).collect::<Result<_, String>>().map_err(|error| SettingError::new("STAPE_CORS_ORIGINS", error))
 }
@@ -274,7 +277,9 @@ mod tests {
         let failing = |flags: &[&str]| settings(flags).unwrap_err().to_string();
         let error = failing(&["--database-url=mysql://root:hunter2@db"]);
         assert!(error.starts_with("DATABASE_URL: ") && !error.contains("hunter2"), "{error}");
-        assert!(failing(&["--cors-origins=https://a.example,*"]).starts_with("STAPE_CORS_ORIGINS: "));
+        assert!(failing(&["--cors-origins=https://a.example,*"]).starts_with("STAPE_CORS_ORIGINS: `*` is not taken: "));
+        let relative = "STAPE_CORS_ORIGINS: a.example: must be a URL, such as https://app.example.com";
+        assert_eq!(failing(&["--cors-origins=a.example"]), relative);
         assert!(failing(&["--smtp-url=smtp://mail"]).starts_with("STAPE_MAIL_FROM: "));
     }
 

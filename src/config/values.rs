@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use url::Url;
+use url::{ParseError, Url};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -138,7 +138,10 @@ impl FromStr for TrustedProxies {
 }
 
 fn web_address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("must be a URL: {error}"))?;
+    let url = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => "must be a URL, such as https://app.example.com".to_owned(),
+        other => format!("must be a URL: {other}"),
+    })?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
         return Err("must be an http or https URL without credentials".to_owned());
     }

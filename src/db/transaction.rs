@@ -85,7 +85,7 @@ fn finish<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Resu
         Err(error) => {
             // A connection that cannot roll back counts as broken, and the pool closes it.
             if let Err(failure) = roll_back(conn, 0) {
-                log::warn!("rollback: {failure}");
+                log::warn!("rollback: {}", Error::from(failure));
             }
             Err(error)
         }

@@ -13,6 +13,7 @@ use diesel::connection::TransactionManager;
 use super::connection::{Opener, begin};
 use super::{Conn, transaction};
 use crate::error::{Error, Result};
+use crate::failure_log::FailureLog;
 
 /// Jobs that share one COMMIT at most.
 const BATCH_MAX: usize = 256;
@@ -119,14 +120,15 @@ struct Writing {
 
 impl Writing {
     fn run(&mut self, queue: &Receiver<Box<dyn Job>>) {
+        let mut failures = FailureLog::default();
         while let Ok(first) = queue.recv() {
             let mut batch = vec![first];
             batch.extend(queue.try_iter().take(BATCH_MAX - 1));
-            let failure = self.commit(&mut batch).err();
-            if let Some(failure) = &failure {
-                log::error!("a batch of {} writes failed: {failure}", batch.len());
+            let outcome = self.commit(&mut batch);
+            if !failures.note("a batch of writes", &outcome) {
                 self.conn = None;
             }
+            let failure = outcome.err();
             for job in batch {
                 job.answer(failure.as_ref());
             }

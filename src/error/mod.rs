@@ -1,4 +1,4 @@
-//! The one error type of the crate, and its form on the wire (RFC 9457). Only this module knows status codes.
+//! The one error type of the crate, and its form on the wire (RFC 9457). Only this module knows which status a refusal has.
 //!
 //! Services return [`Error`]; a refusal is a [`Problem`], anything else is a fault of ours and shows the caller nothing but
 //! its request id. The outermost middleware renders a problem, for it alone knows the path and the request id.
@@ -22,14 +22,19 @@ pub enum Error {
     #[error("{}: {}", .0.code.name(), .0.detail)]
     Problem(Box<Problem>),
     /// The database refused or failed; the caller learns 500, or 503 when it may help to try again.
-    #[error("database: {0}")]
+    #[error("database: {}", one_line(.0))]
     Database(#[from] diesel::result::Error),
     /// No connection, a full queue, or a database that is too busy: 503 with `Retry-After`.
-    #[error("unavailable: {0}")]
+    #[error("unavailable: {}", one_line(.0))]
     Unavailable(String),
     /// A fault of ours: 500.
-    #[error("internal: {0}")]
+    #[error("internal: {}", one_line(.0))]
     Internal(String),
+}
+
+/// What a database says in several lines, in one.
+fn one_line(message: &impl ToString) -> String {
+    message.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A refusal, before it is rendered for a request.
@@ -248,6 +253,15 @@ impl Error {
         Self::Internal(cause.to_string())
     }
 
+    /// Why, without the kind of error: for a person at the command line.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unavailable(reason) => one_line(reason),
+            other => other.to_string(),
+        }
+    }
+
     /// What the caller is told.
     #[must_use]
     pub fn problem(&self) -> Problem {
@@ -301,5 +315,20 @@ impl ResponseError for Error {
             response.extensions_mut().insert(Cause(self.to_string()));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_says_is_one_line() {
+        let message = "connection failed: Connection refused\n\tIs the server running?\n";
+        let error = Error::Unavailable(format!("DATABASE_URL: {message}"));
+        let line = "DATABASE_URL: connection failed: Connection refused Is the server running?";
+        assert_eq!((error.reason(), error.to_string()), (line.to_owned(), format!("unavailable: {line}")));
+        let failure = diesel::result::Error::QueryBuilderError(message.into());
+        assert!(!Error::from(failure).to_string().contains('\n'));
     }
 }

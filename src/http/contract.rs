@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use serde::Deserialize;
+use url::form_urlencoded;
 
-use super::query::pairs;
+use super::query::refused;
 use crate::error::{Code, Error, Problem, Result, Violation};
 use crate::state::AppState;
 
@@ -196,37 +197,40 @@ impl Parameter {
     }
 }
 
-/// Refuses query parameters that the document does not know for the matched operation.
+/// Refuses all query parameters of an operation that takes none. Those of others are read, and refused with all that is wrong
+/// with them.
 ///
 /// # Errors
 /// 400 `unknownParameter` naming each.
-pub fn refuse_unknown_parameters(request: &HttpRequest) -> Result<()> {
-    if request.query_string().is_empty() {
-        return Ok(());
+pub fn refuse_any_parameter(request: &HttpRequest) -> Result<()> {
+    match query_names(request) {
+        Some([]) => {
+            let unknown = unknown_parameters(request);
+            if unknown.is_empty() { Ok(()) } else { Err(refused(unknown)) }
+        }
+        _ => Ok(()),
     }
-    let app = request.app_data::<web::Data<AppState>>();
-    let (Some(app), Some(pattern)) = (app, request.match_pattern()) else { return Ok(()) };
-    let Some(rules) = app.contract.rules(&pattern, request.method()) else { return Ok(()) };
-    // What is wrong with parameters that are known is told by those who read them.
-    let mut violations = Vec::new();
-    let pairs = pairs(request.query_string(), &mut violations);
-    let names = pairs.into_iter().map(|(name, _)| name);
-    let unknown: Vec<String> = names
-        .chain(violations.into_iter().filter_map(|violation| violation.parameter))
-        .filter(|name| !rules.query_names.contains(name))
-        .collect();
-    if unknown.is_empty() { Ok(()) } else { Err(unknown_parameters(&unknown, &rules.query_names)) }
 }
 
-fn unknown_parameters(unknown: &[String], known: &[String]) -> Error {
+/// The query parameters that the document does not know for the matched operation.
+pub(super) fn unknown_parameters(request: &HttpRequest) -> Vec<Violation> {
+    let Some(known) = query_names(request) else { return Vec::new() };
     let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let problem = Problem::new(
-        Code::UnknownParameter,
-        format!("there is no query parameter {}; this operation takes {takes}", unknown.join(", ")),
-    );
-    let violation =
-        |name: &String| Violation::parameter(name, "unknownParameter", "is not a parameter of this operation");
-    unknown.iter().map(violation).fold(problem, Problem::with).into()
+    let detail = format!("is not a parameter of this operation, which takes {takes}");
+    let mut unknown: Vec<Violation> = Vec::new();
+    for (name, _) in form_urlencoded::parse(request.query_string().as_bytes()) {
+        let is_told = unknown.iter().any(|violation| violation.parameter.as_deref() == Some(&name));
+        if !is_told && !known.iter().any(|known| *known == name) {
+            unknown.push(Violation::parameter(name, Code::UnknownParameter.name(), detail.clone()));
+        }
+    }
+    unknown
+}
+
+/// The names that the document has; none where there is nothing to be known or the document does not know the operation.
+fn query_names(request: &HttpRequest) -> Option<&[String]> {
+    let app = request.app_data::<web::Data<AppState>>().filter(|_| !request.query_string().is_empty())?;
+    Some(&app.contract.rules(&request.match_pattern()?, request.method())?.query_names)
 }
 
 #[cfg(test)]

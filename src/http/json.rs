@@ -13,8 +13,8 @@ use super::strict::Strict;
 use super::unique::{self, Unique};
 use crate::error::{Code, Problem, Violation, pointer_to};
 
-/// Longest explanation that repeats something of the request, in characters.
-const MAX_DETAIL_CHARS: usize = 300;
+/// The most that is repeated of a request, in characters.
+const MAX_ECHO_CHARS: usize = 300;
 
 /// Reads one JSON document.
 ///
@@ -79,10 +79,10 @@ pub(super) fn shape_violation(path: &Path, error: &impl Display) -> Violation {
             pointer.push_str(&token);
         }
     }
-    Violation::at(shorten(pointer), code, shorten(detail))
+    Violation::at(shorten(pointer), code, detail)
 }
 
-/// Field that the message names, the rule's code, and the sentence for the caller.
+/// Field that the message names, the rule's code, and the sentence for the caller, which repeats nothing that was sent.
 fn explain(message: &str) -> (Option<String>, &'static str, String) {
     let quoted = |rest: &str| rest.rsplit_once('`').map_or(rest, |(name, _)| name).to_owned();
     if let Some(rest) = message.strip_prefix("missing field `") {
@@ -140,7 +140,7 @@ fn plain_sentence(message: &str) -> String {
 }
 
 fn shorten(text: String) -> String {
-    match text.char_indices().nth(MAX_DETAIL_CHARS) {
+    match text.char_indices().nth(MAX_ECHO_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }

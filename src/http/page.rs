@@ -16,6 +16,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Serialize;
 use url::form_urlencoded;
 
+use super::contract::unknown_parameters;
 use super::query::{Pairs, pairs, refused};
 use crate::auth::principal::Authentication;
 use crate::crypto::sha256;
@@ -122,7 +123,7 @@ impl FromRequest for Page {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let mut violations = Vec::new();
+        let mut violations = unknown_parameters(request);
         let (page, _) = Self::take_from(request, &mut violations);
         ready(page.filter(|_| violations.is_empty()).ok_or_else(|| refused(violations)))
     }

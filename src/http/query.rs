@@ -14,6 +14,7 @@ use utoipa::openapi::schema::ArrayBuilder;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::contract::unknown_parameters;
 use super::json::shape_violation;
 use super::page::Page;
 use crate::error::{Code, Error, Problem, Result, Violation};
@@ -45,7 +46,7 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let mut violations = Vec::new();
+        let mut violations = unknown_parameters(request);
         let filters = pairs(request.query_string(), &mut violations);
         let input = typed(&filters, &mut violations);
         ready(input.filter(|_| violations.is_empty()).map(Self).ok_or_else(|| refused(violations)))
@@ -57,7 +58,7 @@ impl<T: DeserializeOwned> FromRequest for Filter<T> {
     type Future = Ready<Result<Self>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let mut violations = Vec::new();
+        let mut violations = unknown_parameters(request);
         let (page, filters) = Page::take_from(request, &mut violations);
         let filter = typed(&filters, &mut violations);
         let whole = page.zip(filter).filter(|_| violations.is_empty());
@@ -65,7 +66,8 @@ impl<T: DeserializeOwned> FromRequest for Filter<T> {
     }
 }
 
-/// The parameters of a query string, without those that come twice or hold U+0000: these are violations.
+/// The parameters of a query string, without those that are violations already, and those that become violations because they
+/// come twice or hold U+0000.
 pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
     let sent: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let mut pairs = Pairs::new();
@@ -120,7 +122,8 @@ fn fitted<T: DeserializeOwned>(pairs: &Pairs) -> Result<T, Violation> {
     })
 }
 
-/// 400 `invalidParameter` naming all parameters that do not fit; `invalidCursor` where that is all.
+/// 400 naming all parameters that do not fit: `unknownParameter` where one is unknown, `invalidCursor` where that is all, else
+/// `invalidParameter`.
 #[must_use]
 pub(super) fn refused(violations: Vec<Violation>) -> Error {
     let name = |violation: &Violation| violation.parameter.clone().unwrap_or_default();
@@ -131,8 +134,14 @@ pub(super) fn refused(violations: Vec<Violation>) -> Error {
             format!("{} do not fit; see errors", names.join(", "))
         }
     };
-    let is_cursor = |violation: &Violation| violation.code == Code::InvalidCursor.name();
-    let code = if violations.iter().all(is_cursor) { Code::InvalidCursor } else { Code::InvalidParameter };
+    let is = |code: Code| move |violation: &Violation| violation.code == code.name();
+    let code = if violations.iter().any(is(Code::UnknownParameter)) {
+        Code::UnknownParameter
+    } else if violations.iter().all(is(Code::InvalidCursor)) {
+        Code::InvalidCursor
+    } else {
+        Code::InvalidParameter
+    };
     Problem { violations, ..Problem::new(code, detail) }.into()
 }
 

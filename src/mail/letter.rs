@@ -145,79 +145,99 @@ impl Letter {
     pub fn content(&self, public_url: &str, token: Option<&str>) -> Content {
         let token = token.unwrap_or_default();
         let invitation = || format!("{public_url}/invitation?token={token}");
-        let answer = |id: &AccessRequestId| format!("{public_url}/access-requests?request={id}");
+        let request = |id: &AccessRequestId| format!("{public_url}/access-requests?request={id}");
         match self {
-            Self::PasswordReset => Content {
-                subject: "Set a new password".to_owned(),
-                opening: vec![
-                    "You can set a new password for your login. The link works once, within an hour:".to_owned(),
-                ],
-                link: Some(("Set a new password", format!("{public_url}/password-reset?token={token}"))),
-                closing: vec!["If you did not ask for it, do nothing: your password stays as it is.".to_owned()],
-            },
-            Self::ClientInvitation { manager } => {
-                let opening = format!("{manager} made an account for you and manages it.");
-                invite(format!("{manager} invites you"), opening, invitation(), vec![yours_to_decide()])
-            }
-            Self::MemberInvitation { team } => {
-                let opening = format!("{team} made a login for you.");
-                invite(format!("{team} invites you to its team"), opening, invitation(), Vec::new())
-            }
-            Self::AgencyInvitation { client } => {
-                let opening = format!("{client} made an agency account, and you are its owner.");
-                invite("Your agency account".to_owned(), opening, invitation(), Vec::new())
-            }
-            Self::AccountCreated { manager } => {
-                let how = "To sign in yourself, ask for a new password with this e-mail address.".to_owned();
-                let opening = vec![format!("{manager} made an account for you and manages it."), how];
-                notice(format!("{manager} made an account for you"), opening, vec![yours_to_decide()])
-            }
-            Self::Linked { manager, has_access } => {
-                let subject = format!("{manager} manages your account now");
-                let opening = vec![format!("{subject} and sees its containers."), access(*has_access)];
-                notice(subject, opening, vec![yours_to_decide()])
-            }
-            Self::Detached { manager } => {
-                let subject = format!("{manager} no longer manages your account");
-                let opening = vec![format!("{subject}, and sees nothing of it any more.")];
-                notice(subject, opening, Vec::new())
-            }
+            Self::PasswordReset => password_reset(format!("{public_url}/password-reset?token={token}")),
+            Self::ClientInvitation { manager } => client_invitation(manager, invitation()),
+            Self::MemberInvitation { team } => member_invitation(team, invitation()),
+            Self::AgencyInvitation { client } => agency_invitation(client, invitation()),
+            Self::AccountCreated { manager } => account_created(manager, public_url.to_owned()),
+            Self::Linked { manager, has_access } => linked(manager, *has_access),
+            Self::Detached { manager } => detached(manager),
             Self::AccessRequested { manager, request_id } => {
-                let wish = format!(
-                    "{manager} manages your account and asks for access: to change its containers and to act for you."
-                );
-                let closing = "You can take access back at any time.";
-                ask(
-                    format!("{manager} asks for access to your account"),
-                    wish,
-                    *request_id,
-                    answer(request_id),
-                    closing,
-                )
+                access_requested(manager, *request_id, request(request_id))
             }
             Self::Payout { news, number, amount, method, remark } => {
                 payout(*news, number, amount, method, remark.as_deref())
             }
-            Self::LinkRequested { manager, request_id } => {
-                let subject = format!("{manager} wants to manage your account");
-                let wish = format!("{subject}: to see its containers, and to ask for access.");
-                let closing = "If you do not know who that is, decline or do nothing.";
-                ask(subject, wish, *request_id, answer(request_id), closing)
-            }
+            Self::LinkRequested { manager, request_id } => link_requested(manager, *request_id, request(request_id)),
             Self::PayoutMethodChanged { currency, method, held_until } => {
-                let opening = vec![
-                    format!("Payouts in {currency} go to {method} from now on."),
-                    format!("Until {held_until} no payout in {currency} is requested by your schedule."),
-                ];
-                notice(format!("Your payout method for {currency} has changed"), opening, vec![not_you()])
+                payout_method_changed(currency, method, held_until)
             }
-            Self::PayoutMethodRemoved { currency, method } => {
-                let opening =
-                    format!("{method} was removed: there is no payout in {currency} until you set a method again.");
-                notice(format!("Your payout method for {currency} is removed"), vec![opening], vec![not_you()])
-            }
+            Self::PayoutMethodRemoved { currency, method } => payout_method_removed(currency, method),
         }
     }
+}
+
+fn password_reset(url: String) -> Content {
+    Content {
+        subject: "Set a new password".to_owned(),
+        opening: vec!["You can set a new password for your login. The link works once, within an hour:".to_owned()],
+        link: Some(("Set a new password", url)),
+        closing: vec!["If you did not ask for it, do nothing: your password stays as it is.".to_owned()],
+    }
+}
+
+fn client_invitation(manager: &str, url: String) -> Content {
+    let opening = format!("{manager} made an account for you and manages it.");
+    invite(format!("{manager} invites you"), opening, url, vec![yours_to_decide()])
+}
+
+fn member_invitation(team: &str, url: String) -> Content {
+    invite(format!("{team} invites you to its team"), format!("{team} made a login for you."), url, Vec::new())
+}
+
+fn agency_invitation(client: &str, url: String) -> Content {
+    let opening = format!("{client} made an agency account, and you are its owner.");
+    invite("Your agency account".to_owned(), opening, url, Vec::new())
+}
+
+fn account_created(manager: &str, url: String) -> Content {
+    let how = "To sign in yourself, ask for a new password with this e-mail address:".to_owned();
+    Content {
+        subject: format!("{manager} made an account for you"),
+        opening: vec![format!("{manager} made an account for you and manages it."), how],
+        link: Some(("Sign in", url)),
+        closing: vec![yours_to_decide()],
+    }
+}
+
+fn linked(manager: &str, has_access: bool) -> Content {
+    let subject = format!("{manager} manages your account now");
+    let opening = vec![format!("{subject} and sees its containers."), access(has_access)];
+    notice(subject, opening, vec![yours_to_decide()])
+}
+
+fn detached(manager: &str) -> Content {
+    let subject = format!("{manager} no longer manages your account");
+    let opening = vec![format!("{subject}, and sees nothing of it any more.")];
+    notice(subject, opening, Vec::new())
+}
+
+fn access_requested(manager: &str, request_id: AccessRequestId, url: String) -> Content {
+    let subject = format!("{manager} asks for access to your account");
+    let wish =
+        format!("{manager} manages your account and asks for access: to change its containers and to act for you.");
+    ask(subject, wish, request_id, url, "You can take access back at any time.")
+}
+
+fn link_requested(manager: &str, request_id: AccessRequestId, url: String) -> Content {
+    let subject = format!("{manager} wants to manage your account");
+    let wish = format!("{subject}: to see its containers, and to ask for access.");
+    ask(subject, wish, request_id, url, "If you do not know who that is, decline or do nothing.")
+}
+
+fn payout_method_changed(currency: &str, method: &str, held_until: &str) -> Content {
+    let opening = vec![
+        format!("Payouts in {currency} go to {method} from now on."),
+        format!("Until {held_until} no payout in {currency} is requested by your schedule."),
+    ];
+    notice(format!("Your payout method for {currency} has changed"), opening, vec![not_you()])
+}
+
+fn payout_method_removed(currency: &str, method: &str) -> Content {
+    let opening = format!("{method} was removed: there is no payout in {currency} until you set a method again.");
+    notice(format!("Your payout method for {currency} is removed"), vec![opening], vec![not_you()])
 }
 
 /// What became of a payout.
@@ -320,6 +340,13 @@ mod tests {
         let link = "https://api.example.com/password-reset?token=s3cret";
         assert!(content.text().lines().any(|line| line == link), "{}", content.text());
         assert!(content.html().contains(&format!("<a href=\"{link}\">")), "{}", content.html());
+    }
+
+    #[test]
+    fn who_did_not_make_its_account_learns_where_to_sign_in() {
+        let letter = Letter::AccountCreated { manager: "Archer".to_owned() };
+        let content = letter.content("https://api.example.com", None);
+        assert!(content.text().lines().any(|line| line == "https://api.example.com"), "{}", content.text());
     }
 
     #[test]

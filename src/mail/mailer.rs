@@ -55,7 +55,8 @@ impl Mailer {
     /// # Errors
     /// The setting that cannot be used.
     pub fn new(settings: &MailSettings) -> Result<Self, SettingError> {
-        let from = settings.from.parse().map_err(|error| SettingError::new("STAPE_MAIL_FROM", error))?;
+        let no_address = "must be an e-mail address with or without a name, such as `Stape <no-reply@example.com>`";
+        let from = settings.from.parse().map_err(|_| SettingError::new("STAPE_MAIL_FROM", no_address))?;
         let route = match &settings.smtp_url {
             Some(url) => Route::Smtp(Box::new(smtp(url.reveal())?)),
             None => Route::Folder(folder(&settings.dir)?),
@@ -124,9 +125,23 @@ mod tests {
     use super::*;
 
     fn with_url(url: &str) -> Result<Mailer, SettingError> {
+        mailer(url, "Stape <no-reply@localhost>")
+    }
+
+    fn mailer(url: &str, from: &str) -> Result<Mailer, SettingError> {
         let dir = PathBuf::from("unused");
-        let smtp_url = url.parse().ok();
-        Mailer::new(&MailSettings { smtp_url, from: "Stape <no-reply@localhost>".to_owned(), dir })
+        Mailer::new(&MailSettings { smtp_url: url.parse().ok(), from: from.to_owned(), dir })
+    }
+
+    #[test]
+    fn a_sender_is_an_address_with_or_without_a_name() {
+        for from in ["no-reply@example.com", "Stape Partners <no-reply@example.com>"] {
+            mailer("smtp://127.0.0.1", from).unwrap();
+        }
+        for from in ["Stape", "", "Stape <no-reply>"] {
+            let error = mailer("smtp://127.0.0.1", from).unwrap_err().to_string();
+            assert!(error.starts_with("STAPE_MAIL_FROM: must be an e-mail address"), "{error}");
+        }
     }
 
     #[test]

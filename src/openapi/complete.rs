@@ -59,8 +59,7 @@ pub(super) struct Facts<'a> {
     pub(super) is_list: bool,
     pub(super) key: IdempotencyKey,
     pub(super) conditional: Conditional,
-    /// Which kinds of accounts may call; none where only operators or visitors do.
-    pub(super) accounts: Option<String>,
+    pub(super) is_for_partners: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -95,7 +94,8 @@ impl<'a> Facts<'a> {
             _ => Conditional::No,
         };
         let is_list = method == "GET" && is_list(operation, components);
-        Self { path, method, is_public, is_list, key, conditional, accounts: extension(operation, ACCOUNTS) }
+        let is_for_partners = extension(operation, ACCOUNTS).as_deref() == Some("partner");
+        Self { path, method, is_public, is_list, key, conditional, is_for_partners }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Components, ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
@@ -123,8 +123,11 @@ fn common(facts: &Facts, operation: &Operation) -> Vec<Code> {
     let has_body = facts.method != "GET";
     let has_key = matches!(facts.key, IdempotencyKey::Optional | IdempotencyKey::Required);
     let is_change = matches!(facts.conditional, Conditional::Change | Conditional::ChangeRequired);
-    let rules: [(bool, &[Code]); 13] = [
-        (facts.path.starts_with("/v3/") || !facts.is_public, &[Code::UnknownParameter, Code::InvalidParameter]),
+    let in_query = |one: &RefOr<Parameter>| matches!(one, RefOr::T(one) if one.parameter_in == ParameterIn::Query);
+    let has_query = facts.is_list || operation.parameters.iter().flatten().any(in_query);
+    let rules: [(bool, &[Code]); 14] = [
+        (facts.path.starts_with("/v3/") || !facts.is_public, &[Code::UnknownParameter]),
+        (has_query && facts.path.starts_with("/v3/"), &[Code::InvalidParameter]),
         (facts.is_list, &[Code::InvalidCursor]),
         // A deletion reads a body too, of which it takes no field.
         (has_body, &[Code::InvalidJson, Code::InvalidRequest]),
@@ -153,9 +156,9 @@ fn forbidden(facts: &Facts, operation: &Operation) -> Vec<Code> {
         ("session", None) => Some(Code::LoginRequired),
         (_, None) => None,
     };
-    let partner = (facts.accounts.as_deref() == Some("partner")).then_some(Code::NotPartner);
-    let account = facts.accounts.is_some().then_some(Code::AccountBlocked);
-    right.into_iter().chain([Code::WrongAccountKind]).chain(partner).chain(account).collect()
+    let partner = facts.is_for_partners.then_some(Code::NotPartner);
+    // Who is blocked is told so before anything else, also at an operator's operation.
+    right.into_iter().chain([Code::WrongAccountKind]).chain(partner).chain([Code::AccountBlocked]).collect()
 }
 
 /// Says why an element of a batch can be rejected, where it is said what becomes of each.
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn every_refusal_that_an_operation_names_is_a_code_beyond_the_common_ones() {
         let document = serialised(&document()).unwrap();
-        let mut named = 0;
+        let mut count = 0;
         for operation in operations(&document) {
             for extension in [REFUSALS, CONFLICTS] {
                 let names: Vec<&str> =
@@ -240,11 +243,11 @@ mod tests {
                     let status = if extension == CONFLICTS { 409 } else { code.status() };
                     let said = operation["responses"][status.to_string()]["description"].as_str().unwrap_or_default();
                     assert_eq!(said.matches(&format!("`{name}`")).count(), 1, "{}: {said}", operation["operationId"]);
-                    named += 1;
+                    count += 1;
                 }
             }
         }
-        assert!(named > 50, "{named}");
+        assert!(count > 50, "{count}");
     }
 
     #[test]

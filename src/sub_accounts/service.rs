@@ -35,13 +35,24 @@ pub fn create(
         company_name: None,
         password_hash: None,
     };
-    let client = crate::accounts::service::create(conn, context, new)?;
+    let client = crate::accounts::service::create(conn, context, new).map_err(attach_instead)?;
     let link = links::link(conn, context, client.id, manager_id, Origin::Created, Access::Granted)?;
     let manager = crate::accounts::service::find(conn, manager_id)?.signature();
     let letter =
         if input.send_invite { Letter::ClientInvitation { manager } } else { Letter::AccountCreated { manager } };
     links::write_to(conn, context, client.id, &letter)?;
     listing::view(conn, link, client)
+}
+
+/// What to do about a client whose e-mail address is taken.
+fn attach_instead(error: Error) -> Error {
+    match error {
+        Error::Problem(problem) if problem.code == Code::EmailTaken => {
+            let advice = "to manage that client, attach it with `POST /v3/sub-accounts/attach`";
+            Error::refused(problem.code, format!("{}; {advice}", problem.detail))
+        }
+        other => other,
+    }
 }
 
 /// Mails a client that cannot sign in yet a link to set its password.

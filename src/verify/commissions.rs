@@ -70,7 +70,8 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
                     continue;
                 };
                 let refunded = refunded.get(&payment.id).copied().unwrap_or(0);
-                differences.compare(|| format!("{}: refunded", payment.id), &payment.refunded_minor, &refunded);
+                let [stored, refunded] = [payment.refunded_minor, refunded].map(|minor| payment.money(minor));
+                differences.compare(|| format!("{}: refunded", payment.id), &stored, &refunded);
                 check_amounts(row, payment, adjusted.get(&row.id).copied().unwrap_or(0), differences)?;
             }
         }
@@ -111,17 +112,19 @@ fn check_amounts(
     let right = accrual::accrue(amount, payment.tax_minor, payment.payer == Payer::Client, applied)?;
     differences.compare(|| format!("{id}: payment"), &payment.commission_id, &Some(id));
     differences.compare(|| format!("{id}: currency"), &row.currency, &payment.currency);
-    differences.compare(|| format!("{id}: base"), &row.base_minor, &Some(right.base.minor));
-    differences.compare(|| format!("{id}: amount"), &row.amount_minor, &right.amount.minor);
+    let base = row.base_minor.map(|minor| row.money(minor));
+    differences.compare(|| format!("{id}: base"), &base, &Some(right.base));
+    differences.compare(|| format!("{id}: amount"), &row.money(row.amount_minor), &right.amount);
     differences.compare(
         || format!("{id}: reason"),
         &row.reason.as_deref(),
         &right.reason.map(super::super::commissions::NoCommissionReason::as_str),
     );
-    differences.compare(|| format!("{id}: adjusted by refunds"), &row.refund_adjusted_minor, &adjusted_minor);
+    let [adjusted, right_adjusted] = [row.refund_adjusted_minor, adjusted_minor].map(|minor| row.money(minor));
+    differences.compare(|| format!("{id}: adjusted by refunds"), &adjusted, &right_adjusted);
     if right.reason.is_none() && payment.amount_minor > 0 {
         let left = accrual::refund_delta(row, payment.refunded_minor, payment.amount_minor)?;
-        differences.compare(|| format!("{id}: still to be taken back"), &left, &0);
+        differences.compare(|| format!("{id}: still to be taken back"), &row.money(left), &row.money(0));
     }
     let earned = row.status != CommissionStatus::NoCommission;
     differences.compare(|| format!("{id}: whether it earned"), &earned, &right.reason.is_none());
@@ -148,8 +151,8 @@ fn check_copies(row: &CommissionRow, payment: &PaymentRow, product: Option<Produ
     differences.compare(|| format!("{id}: billing period"), &row.billing_period, &Some(payment.billing_period));
     let external_id = row.payment_external_id.as_deref();
     differences.compare(|| format!("{id}: payment's name"), &external_id, &Some(payment.external_id.as_str()));
-    let paid = (row.payment_amount_minor, row.payment_occurred_at);
-    let right = (Some(payment.amount_minor), Some(payment.occurred_at));
+    let paid = (row.payment_amount_minor.map(|minor| row.money(minor)), row.payment_occurred_at);
+    let right = (Some(payment.money(payment.amount_minor)), Some(payment.occurred_at));
     differences.compare(|| format!("{id}: payment's amount and time"), &paid, &right);
 }
 
@@ -201,7 +204,11 @@ fn check_place(row: &CommissionRow, entries: &Entries, differences: &mut Differe
             _ => 0,
         };
         let sum = entries.sums.get(&(row.currency, *account)).copied().unwrap_or(0);
-        differences.compare(|| format!("{}: {account} by its status {}", row.id, row.status), &sum, &expected);
+        differences.compare(
+            || format!("{}: {account} by its status {}", row.id, row.status),
+            &row.money(sum),
+            &row.money(expected),
+        );
     }
     if let Some(other) = entries.sums.keys().map(|(currency, _)| currency).find(|currency| **currency != row.currency) {
         differences.note(|| format!("{}: entries in {other} of a row in {}", row.id, row.currency));

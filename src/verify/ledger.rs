@@ -12,7 +12,7 @@ use crate::db::schema::{ledger_balances, ledger_entries};
 use crate::error::Result;
 use crate::id::{AccountId, EntryId, PostingId};
 use crate::ledger::{Balances, EntryKind, EntryRow, LedgerAccount};
-use crate::money::Currency;
+use crate::money::{Currency, Money};
 
 /// Entries that are in memory at once.
 const ENTRIES_PER_PAGE: i64 = 5_000;
@@ -40,8 +40,8 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
             *balance += entry.amount_minor;
             differences.compare(
                 || format!("{}: balance after {}", account_id, entry.id),
-                &entry.balance_minor,
-                balance,
+                &Money::new(entry.balance_minor, entry.currency),
+                &Money::new(*balance, entry.currency),
             );
             check_payout(entry, differences);
             match open_postings.entry(entry.posting_id) {
@@ -58,7 +58,8 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
             }
         }
     }
-    for (posting_id, OpenPosting { sum, .. }) in open_postings {
+    for (posting_id, OpenPosting { first, sum }) in open_postings {
+        let sum = Money::new(sum, first.currency);
         differences.note(|| format!("{account_id}: the entries of {posting_id} sum to {sum}, not to zero"));
     }
     let stored: Vec<Balances> = ledger_balances::table.filter(ledger_balances::account_id.eq(account_id)).load(conn)?;
@@ -66,8 +67,10 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
         let currency = stored.currency;
         let mut right = computed.remove(&currency).unwrap_or_else(|| Balances::zero(account_id, currency));
         for account in LedgerAccount::ALL {
-            let what = || format!("{account_id}: balance {account} {currency}");
-            differences.compare(what, stored.of(*account), right.of(*account));
+            let what = || format!("{account_id}: balance {account}");
+            let [stored, right] =
+                [&mut stored, &mut right].map(|balances| Money::new(*balances.of(*account), currency));
+            differences.compare(what, &stored, &right);
         }
         let what = || format!("{account_id}: newest entry in {currency}");
         differences.compare(what, &stored.last_entry_id, &right.last_entry_id);

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::id::AccountId;
 use crate::ledger::months::MonthRow;
 use crate::ledger::{EntryKind, EntryRow, LedgerAccount};
-use crate::money::Currency;
+use crate::money::{Currency, Money};
 
 /// Commissions that are in memory at once.
 const ROWS_PER_PAGE: i64 = 5_000;
@@ -58,7 +58,9 @@ impl Months {
         for row in stored {
             let key = (row.currency, row.month);
             let right = self.sums.remove(&key).unwrap_or_else(|| MonthRow::empty(account_id, row.currency, row.month));
-            differences.compare(|| format!("{account_id}: sums of {} {}", row.month, row.currency), &row, &right);
+            for ((name, stored), (_, right)) in sums(&row).into_iter().zip(sums(&right)) {
+                differences.compare(|| format!("{account_id}: {name} in the month {}", row.month), &stored, &right);
+            }
         }
         for (key, right) in self.sums {
             if right != MonthRow::empty(account_id, key.0, key.1) {
@@ -82,6 +84,19 @@ impl Months {
             }
         }
     }
+}
+
+/// The sums of a month by their names.
+fn sums(row: &MonthRow) -> [(&'static str, Money); 5] {
+    let MonthRow { currency, earned_minor, posted_minor, reversed_minor, adjusted_minor, paid_minor, .. } = *row;
+    [
+        ("earned", earned_minor),
+        ("posted", posted_minor),
+        ("reversed", reversed_minor),
+        ("adjusted", adjusted_minor),
+        ("paid", paid_minor),
+    ]
+    .map(|(name, minor)| (name, Money::new(minor, currency)))
 }
 
 type Earned = (LineId, Currency, Option<Timestamp>, i64);

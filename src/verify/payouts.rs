@@ -20,7 +20,7 @@ use crate::payouts::{PayoutRow, PayoutStatus};
 const MAX_STRAYS: i64 = 100;
 
 /// Rows with their status and what is left of them.
-type Rows = BTreeMap<LineId, (CommissionStatus, i64)>;
+type Rows = BTreeMap<LineId, (CommissionStatus, Money)>;
 
 /// Where the rows of a payout are by its status; none where they went on.
 const fn place(status: PayoutStatus) -> Option<CommissionStatus> {
@@ -71,11 +71,14 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
         }
         let sum: i64 = lines.iter().map(|(_, amount_minor, _)| amount_minor).sum();
         let count = i64::try_from(lines.len()).unwrap_or(i64::MAX);
-        differences.compare(|| format!("{}: amount", row.id), &row.amount_minor, &sum);
+        differences.compare(|| format!("{}: amount", row.id), &row.money(), &Money::new(sum, row.currency));
         differences.compare(|| format!("{}: number of lines", row.id), &row.line_count, &count);
         let held = claimed.remove(&row.id).unwrap_or_default();
         let expected: Rows = match place(row.status) {
-            Some(status) => lines.iter().map(|(id, amount_minor, _)| (*id, (status, *amount_minor))).collect(),
+            Some(status) => lines
+                .iter()
+                .map(|(id, amount_minor, _)| (*id, (status, Money::new(*amount_minor, row.currency))))
+                .collect(),
             None => BTreeMap::new(),
         };
         if held != expected {
@@ -91,16 +94,22 @@ pub fn check(conn: &mut Conn, account_id: AccountId, differences: &mut Differenc
 
 /// Batches whose payouts are not the ones that they were made of.
 pub fn check_batches(conn: &mut Conn, differences: &mut Differences) -> Result<()> {
-    let batches: Vec<(PayoutBatchId, i64, i64)> = payout_batches::table
+    let batches: Vec<(PayoutBatchId, Currency, i64, i64)> = payout_batches::table
         .order(payout_batches::id)
-        .select((payout_batches::id, payout_batches::amount_minor, payout_batches::payout_count))
+        .select((
+            payout_batches::id,
+            payout_batches::currency,
+            payout_batches::amount_minor,
+            payout_batches::payout_count,
+        ))
         .load(conn)?;
-    for (id, amount_minor, payout_count) in batches {
+    for (id, currency, amount_minor, payout_count) in batches {
         let amounts: Vec<i64> = payouts::table
             .filter(payouts::batch_id.eq(id).and(payouts::batch_id.is_not_null()))
             .select(payouts::amount_minor)
             .load(conn)?;
-        differences.compare(|| format!("{id}: amount"), &amount_minor, &amounts.iter().sum());
+        let [stored, right] = [amount_minor, amounts.iter().sum()].map(|minor| Money::new(minor, currency));
+        differences.compare(|| format!("{id}: amount"), &stored, &right);
         let count = i64::try_from(amounts.len()).unwrap_or(i64::MAX);
         differences.compare(|| format!("{id}: number of payouts"), &payout_count, &count);
     }
@@ -223,21 +232,23 @@ fn check_numbers(
 
 /// The rows that payouts hold, with their status and what is left of them.
 fn claimed_rows(conn: &mut Conn, account_id: AccountId) -> Result<HashMap<PayoutId, Rows>> {
-    let rows: Vec<(Option<PayoutId>, LineId, CommissionStatus, i64, i64)> = commissions::table
+    let rows: Vec<(Option<PayoutId>, LineId, CommissionStatus, Currency, i64, i64)> = commissions::table
         .filter(commissions::account_id.eq(account_id))
         .filter(commissions::payout_id.is_not_null())
         .select((
             commissions::payout_id,
             commissions::id,
             commissions::status,
+            commissions::currency,
             commissions::amount_minor,
             commissions::reversed_minor,
         ))
         .load(conn)?;
     let mut claimed: HashMap<PayoutId, Rows> = HashMap::new();
-    for (payout_id, id, status, amount_minor, reversed_minor) in rows {
+    for (payout_id, id, status, currency, amount_minor, reversed_minor) in rows {
         if let Some(payout_id) = payout_id {
-            claimed.entry(payout_id).or_default().insert(id, (status, amount_minor - reversed_minor));
+            let left = Money::new(amount_minor - reversed_minor, currency);
+            claimed.entry(payout_id).or_default().insert(id, (status, left));
         }
     }
     Ok(claimed)

@@ -1,18 +1,19 @@
 //! A manager's counters: recomputed from its clients' containers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use diesel::prelude::*;
 
 use super::Differences;
 use crate::accounts::{AccountKind, AccountRow};
-use crate::containers::{ContainerRow, Product, slots};
+use crate::containers::{BillingPeriod, ContainerRow, Product, slots};
 use crate::db::Conn;
 use crate::db::schema::{containers, sub_account_links};
 use crate::error::Result;
 use crate::id::{AccountId, ContainerId};
+use crate::money::{Currency, Money};
 use crate::partners::Terms;
-use crate::partners::portfolio::{self, Groups, Values};
+use crate::partners::portfolio::{self, Groups, PaidTerms, Values};
 use crate::program::ProgramConfig;
 use crate::sub_accounts::Billing;
 
@@ -61,13 +62,35 @@ pub fn check(
         .collect();
     differences.compare(|| format!("{manager_id}: containers by plan"), &stored_counts, &counts);
     let stored_groups = portfolio::stored_groups(conn, manager_id)?;
-    differences.compare(|| format!("{manager_id}: paid containers by price"), &stored_groups, &groups);
+    let [stored_prices, prices] = [&stored_groups, &groups].map(by_price);
+    differences.compare(|| format!("{manager_id}: paid containers by price"), &stored_prices, &prices);
     let terms = Terms::of(conn, manager_id)?;
     let computed = portfolio::value_of(&groups, &terms, program)?;
     let mut stored = portfolio::stored_values(conn, manager_id)?;
     stored.retain(|_, values| *values != Values::default());
-    differences.compare(|| format!("{manager_id}: monthly and referral value"), &stored, &computed);
+    let currencies: BTreeSet<Currency> = stored.keys().chain(computed.keys()).copied().collect();
+    for currency in currencies {
+        let [stored, right] = [&stored, &computed].map(|all| all.get(&currency).copied().unwrap_or_default());
+        let count = || format!("{manager_id}: paid containers in {currency}");
+        differences.compare(count, &stored.paid_containers, &right.paid_containers);
+        let values = [
+            ("monthly", stored.monthly_minor, right.monthly_minor),
+            ("referral", stored.referral_minor, right.referral_minor),
+        ];
+        for (name, stored, right) in values {
+            let [stored, right] = [stored, right].map(|minor| Money::new(minor, currency));
+            differences.compare(|| format!("{manager_id}: {name} value"), &stored, &right);
+        }
+    }
     Ok(())
+}
+
+/// How many there are of a product, price and billing period, as people read them.
+fn by_price(groups: &Groups) -> Vec<(Product, Money, BillingPeriod, i64)> {
+    let shown = |((product, terms), count): (&(Product, PaidTerms), &i64)| {
+        (*product, Money::new(terms.price_minor, terms.currency), terms.billing_period, *count)
+    };
+    groups.iter().map(shown).collect()
 }
 
 /// The containers of a client name its present manager.

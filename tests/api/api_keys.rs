@@ -54,6 +54,12 @@ async fn a_key_never_has_more_scopes_than_its_maker(app: &TestApp) {
         let problem = client.login.post("/v3/api-keys", &body).await.problem("validationFailed");
         assert!(places(&problem)[0].starts_with("/scopes"), "{problem:#}");
     }
+    let unknown = json!({"name": "n", "scopes": ["account:read", "commission:read"]});
+    let problem = client.login.post("/v3/api-keys", &unknown).await.problem("validationFailed");
+    let error = &problem["errors"][0];
+    assert_eq!((&error["pointer"], &error["code"]), (&json!("/scopes/1"), &json!("unknownValue")));
+    let detail = error["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("must be one of account:read, ") && detail.ends_with(", events:read"), "{detail}");
     let key = app.api_key(&client, &["account:read"]).await;
     key.patch("/v3/account", &json!({})).await.problem("insufficientScope");
 }

@@ -172,6 +172,19 @@ async fn an_unknown_parameter_is_refused(app: &TestApp) {
         assert_eq!(places(&problem).len(), 1, "{problem:#}");
     }
     agency.login.post("/v3/sub-accounts?x=1", &json!({})).await.problem("unknownParameter");
+    let problem =
+        agency.login.get("/v3/sub-accounts?x=1&limit=0&y=2&access=some&x=3").await.problem("unknownParameter");
+    let named = json!(
+        problem["errors"]
+            .as_array()
+            .expect("errors")
+            .iter()
+            .map(|error| { json!([error["parameter"], error["code"]]) })
+            .collect::<Vec<_>>()
+    );
+    let [unknown, range] = ["unknownParameter", "range"];
+    let expected = json!([["x", unknown], ["y", unknown], ["limit", range], ["access", "malformed"]]);
+    assert_eq!(named, expected, "{problem:#}");
     for path in ["/health/live?x=1", "/health/ready?x", "/openapi.json?version=2"] {
         app.visitor().get(path).await.problem("unknownParameter");
     }

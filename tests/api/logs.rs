@@ -1,5 +1,7 @@
 //! What a server writes down.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{Process, beside};
@@ -28,4 +30,19 @@ async fn the_cause_of_a_failure_is_logged_with_the_requests_id() {
     let lines = json.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let of_request: Vec<Value> = lines.filter(|line| line["requestId"] == "mine-7").collect();
     assert!(of_request.iter().any(|line| line["level"] == "ERROR"), "{json}");
+}
+
+#[actix_web::test]
+async fn what_goes_on_failing_is_logged_when_it_begins() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = std::fs::File::create(directory.path().join("log")).expect("a file");
+    let mut command = beside(&directory, &["serve", "--no-migrate"]);
+    command.stderr(log);
+    let server = Process::start_logging(command);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    drop(server);
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("the log");
+    let times = |words: &str| log.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(times("the outbox: database: no such table: mails"), 1, "{log}");
+    assert_eq!(times("scheduled payouts: database: no such table: "), 1, "{log}");
 }

@@ -38,6 +38,26 @@ fn errors_of_configuration_name_the_setting() {
 }
 
 #[test]
+fn a_refused_start_says_in_one_line_what_the_setting_must_be() {
+    let address = "STAPE_BIND: nowhere: must be an address and a port, such as 127.0.0.1:8080";
+    let cases = [
+        ("STAPE_BIND", "nowhere", address),
+        ("STAPE_CORS_ORIGINS", "*", "STAPE_CORS_ORIGINS: `*` is not taken: name each origin"),
+        ("STAPE_MAIL_FROM", "Stape", "STAPE_MAIL_FROM: must be an e-mail address with or without a name"),
+        ("DATABASE_URL", "sqlite://no/folder/stape.db", "DATABASE_URL: sqlite://no/folder/stape.db: "),
+        ("DATABASE_URL", "postgres://stape@127.0.0.1:1/stape", "DATABASE_URL: postgres://stape@127.0.0.1:1/stape: "),
+    ];
+    for (setting, value, expected) in cases {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut command = beside(&directory, &["serve"]);
+        command.env("STAPE_JWT_SECRET", "0123456789abcdef0123456789abcdef").env(setting, value);
+        command.env("STAPE_ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        let error = text(&run(command).stderr);
+        assert!(error.starts_with(&format!("error: {expected}")) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
 fn a_start_that_is_refused_for_a_setting_makes_no_secrets() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let cases = [

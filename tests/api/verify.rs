@@ -97,6 +97,16 @@ async fn a_ledger_that_contradicts_its_rows_is_named(app: &TestApp) {
         &[
             ("UPDATE commissions SET currency = 'EUR' WHERE status = 'inReview'", "entries in USD of a row in EUR"),
             (
+                "UPDATE ledger_balances SET program_minor = program_minor + ready_minor - 123456, ready_minor = 123456",
+                ": balance ready: stored 1234.56 USD, computed ",
+            ),
+            ("UPDATE ledger_months SET paid_minor = 123456", ": stored 1234.56 USD, computed "),
+            ("UPDATE ledger_entries SET balance_minor = 123456", ": stored 1234.56 USD, computed "),
+            ("UPDATE ledger_entries SET amount_minor = 123456", " USD, not to zero"),
+            ("UPDATE payouts SET amount_minor = 123456", ": amount: stored 1234.56 USD, computed "),
+            ("UPDATE manager_values SET monthly_minor = 123456", ": monthly value: stored 1234.56 USD, computed "),
+            ("UPDATE payments SET refunded_minor = 1234", ": refunded: stored 12.34 USD, computed "),
+            (
                 "UPDATE ledger_entries SET kind = 'commissionReady' WHERE kind = 'payoutPaid'",
                 "commissionReady does not move money between inPayout and paid",
             ),

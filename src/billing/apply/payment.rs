@@ -7,7 +7,7 @@ use super::{known_container, refuse_unknown_plan, refuse_unlisted_currency, tell
 use crate::accounts::AccountRow;
 use crate::batch::Tracked;
 use crate::clock::Timestamp;
-use crate::commissions::{CommissionRow, CommissionStatus, LineId, LineKind, accrual, maturity};
+use crate::commissions::{CommissionRow, CommissionStatus, LineId, accrual, maturity};
 use crate::containers::ContainerRow;
 use crate::context::Context;
 use crate::error::{Code, Error, Problem, Result, Violation};
@@ -154,12 +154,8 @@ fn blank_row(
     client: &AccountRow,
     applied: Option<AppliedRate>,
 ) -> CommissionRow {
+    let id = LineId::Commission(CommissionId::new(now));
     CommissionRow {
-        account_id: manager_id,
-        id: LineId::Commission(CommissionId::new(now)),
-        kind: LineKind::Commission,
-        status: CommissionStatus::NoCommission,
-        reason: None,
         client_id: Some(client.id),
         client_email: Some(client.email.clone()),
         client_name: Some(client.display_name()),
@@ -172,21 +168,9 @@ fn blank_row(
         payment_external_id: Some(payment.external_id.clone()),
         payment_amount_minor: Some(payment.amount_minor),
         payment_occurred_at: Some(payment.occurred_at),
-        currency: payment.currency,
-        base_minor: None,
         rate_bps: applied.map(|applied| applied.rate.bps()),
         rate_source: applied.map(|applied| applied.source),
         level: applied.map(|applied| applied.level),
-        program_version: None,
-        review_days: None,
-        amount_minor: 0,
-        reversed_minor: 0,
-        refund_adjusted_minor: 0,
-        review_until: None,
-        ready_at: None,
-        payout_id: None,
-        adjusts: None,
-        note: None,
-        created_at: now,
+        ..CommissionRow::bare(now, manager_id, id, CommissionStatus::NoCommission, payment.money(0))
     }
 }

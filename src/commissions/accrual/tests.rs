@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::commissions::{CommissionStatus, LineId, LineKind};
+use crate::commissions::{CommissionStatus, LineId};
 use crate::id::{AccountId, CommissionId};
 use crate::money::{Currency, Rate};
 use crate::partners::RateSource;
@@ -23,41 +23,8 @@ fn earned(amount: &str, currency: &str, percent: &str) -> String {
 /// A commission as it arises.
 fn commission(amount: Money) -> CommissionRow {
     let now = Timestamp::from_unix_micros(0);
-    CommissionRow {
-        account_id: AccountId::new(now),
-        id: LineId::Commission(CommissionId::new(now)),
-        kind: LineKind::Commission,
-        status: CommissionStatus::InReview,
-        reason: None,
-        client_id: None,
-        client_email: None,
-        client_name: None,
-        container_id: None,
-        container_name: None,
-        product: None,
-        plan: None,
-        billing_period: None,
-        payment_id: None,
-        payment_external_id: None,
-        payment_amount_minor: None,
-        payment_occurred_at: None,
-        currency: amount.currency,
-        base_minor: None,
-        rate_bps: None,
-        rate_source: None,
-        level: None,
-        program_version: None,
-        review_days: None,
-        amount_minor: amount.minor,
-        reversed_minor: 0,
-        refund_adjusted_minor: 0,
-        review_until: None,
-        ready_at: None,
-        payout_id: None,
-        adjusts: None,
-        note: None,
-        created_at: now,
-    }
+    let id = LineId::Commission(CommissionId::new(now));
+    CommissionRow::bare(now, AccountId::new(now), id, CommissionStatus::InReview, amount)
 }
 
 /// Takes what a refund is worth: from the row while it is open, else by an adjustment.
