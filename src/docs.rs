@@ -1,4 +1,5 @@
-//! The documentation that the server shows of itself: the OpenAPI document, Swagger UI, and a page for each problem code.
+//! The documentation that the server shows of itself: the OpenAPI document, Swagger UI, and the problem codes, all on one page
+//! and each on its own.
 //! Everything comes from the binary; no page asks another server for anything.
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const HTML: &str = "text/html; charset=utf-8";
 
 /// `/openapi.json` and everything under `/docs`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(document).service(overview).service(problem_page).undocumented(file);
+    config.service(document).service(overview).service(problem_index).service(problem_page).undocumented(file);
 }
 
 /// Get the OpenAPI document.
@@ -33,7 +34,7 @@ pub fn routes(config: &mut ServiceConfig) {
     operation_id = "getDocument",
     responses((status = 200, description = "The document", body = serde_json::Value, content_type = "application/json",
         example = json!({"openapi": "3.1.0", "info": {"title": "Stape API", "version": "0.1.0"}, "paths": {}}))),
-    extensions(("x-conditional" = json!("read"))),
+    extensions(("x-conditional" = json!("read")), ("x-refusals" = json!(["unknownParameter"]))),
     security(())
 )]
 #[get("/openapi.json")]
@@ -55,6 +56,20 @@ async fn overview() -> Result<HttpResponse> {
     index()
 }
 
+/// List the problem codes.
+///
+/// Every code with its HTTP status, what it means and what to do about it; each leads to its page.
+#[utoipa::path(
+    tag = "Service",
+    operation_id = "listProblemCodes",
+    responses((status = 200, description = "A web page", body = String, content_type = "text/html")),
+    security(())
+)]
+#[get("/docs/errors")]
+async fn problem_index() -> HttpResponse {
+    html(index_html())
+}
+
 /// Read about a problem code.
 ///
 /// What a code means and what to do about it; `type` of every problem leads here.
@@ -67,8 +82,7 @@ async fn overview() -> Result<HttpResponse> {
 )]
 #[get("/docs/errors/{code}")]
 async fn problem_page(name: web::Path<String>) -> Result<HttpResponse> {
-    let code = Code::ALL.iter().find(|code| code.name() == name.as_str()).ok_or_else(Error::not_found)?;
-    Ok(html(problem_html(*code)))
+    Code::named(&name).map(|code| html(problem_html(code))).ok_or_else(Error::not_found)
 }
 
 /// A file of Swagger UI.
@@ -115,14 +129,46 @@ fn cacheable(mut response: HttpResponse) -> HttpResponse {
 fn problem_html(code: Code) -> String {
     let (name, status, title) = (code.name(), code.status(), escape(code.title()));
     let remedy = code_spans(&escape(code.remedy()));
+    page(
+        name,
+        "40rem",
+        &format!(
+            "<h1>{title}</h1>\n<p><code>{name}</code>, HTTP status {status}</p>\n<h2>What to do</h2>\n<p>{remedy}</p>\n\
+             <p>The answer's <code>detail</code> says what was wrong this time, <code>errors</code> where; tell the support \
+             its <code>requestId</code>.</p>\n<p><a href=\"/docs/errors\">All codes</a></p>\n"
+        ),
+    )
+}
+
+fn index_html() -> String {
+    let row = |code: &Code| {
+        let (name, status, title) = (code.name(), code.status(), escape(code.title()));
+        let remedy = code_spans(&escape(code.remedy()));
+        format!(
+            "<tr><td><a href=\"/docs/errors/{name}\"><code>{name}</code></a></td><td>{status}</td><td>{title}</td>\
+             <td>{remedy}</td></tr>\n"
+        )
+    };
+    let rows: String = Code::ALL.iter().map(row).collect();
+    page(
+        "Problem codes",
+        "72rem",
+        &format!(
+            "<h1>Problem codes</h1>\n<table>\n<thead><tr><th>Code</th><th>Status</th><th>Meaning</th><th>What to do</th></tr>\
+             </thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+        ),
+    )
+}
+
+/// A web page around `content`, at most so wide.
+fn page(title: &str, width: &str, content: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name} – Stape API</title>\n\
-         <style>body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 4rem auto; padding: 0 1rem; }} \
-         code {{ background: #eee; padding: 0.1em 0.3em; border-radius: 3px; }}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<p><code>{name}</code>, HTTP status {status}</p>\n<h2>What to do</h2>\n<p>{remedy}</p>\n\
-         <p>The answer's <code>detail</code> says what was wrong this time, <code>errors</code> where; tell the support its \
-         <code>requestId</code>.</p>\n<p><a href=\"/docs\">Documentation of the API</a></p>\n</body>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} – Stape API</title>\n\
+         <style>body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: {width}; margin: 4rem auto; padding: 0 1rem; }} \
+         code {{ background: #eee; padding: 0.1em 0.3em; border-radius: 3px; }} table {{ border-collapse: collapse; }} \
+         th, td {{ padding: 0.3em 0.6em; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }}</style>\n\
+         </head>\n<body>\n{content}<p><a href=\"/docs\">Documentation of the API</a></p>\n</body>\n</html>\n"
     )
 }
 
@@ -143,6 +189,17 @@ mod tests {
         for code in Code::ALL {
             let page = problem_html(*code);
             assert!(page.contains(code.name()) && !page.contains('`'), "{}", code.name());
+            assert!(page.contains("<a href=\"/docs/errors\">"), "{}", code.name());
+        }
+    }
+
+    #[test]
+    fn the_index_leads_to_every_code() {
+        let page = index_html();
+        assert!(!page.contains('`'));
+        for code in Code::ALL {
+            assert!(page.contains(&format!("<a href=\"/docs/errors/{}\">", code.name())), "{}", code.name());
+            assert!(page.contains(&code_spans(&escape(code.remedy()))), "{}", code.name());
         }
     }
 

@@ -31,6 +31,7 @@ pub fn routes(config: &mut ServiceConfig) {
     tag = "Service",
     operation_id = "getLiveness",
     responses((status = 200, description = "The server lives", body = Health)),
+    extensions(("x-refusals" = json!(["unknownParameter"]))),
     security(())
 )]
 #[get("/live")]
@@ -45,6 +46,7 @@ async fn live(_: Visitor) -> web::Json<Health> {
     tag = "Service",
     operation_id = "getReadiness",
     responses((status = 200, description = "The server is ready", body = Health)),
+    extensions(("x-refusals" = json!(["unknownParameter"]))),
     security(())
 )]
 #[get("/ready")]

@@ -248,6 +248,7 @@ pub fn routes(config: &mut ServiceConfig) {
     responses((status = 200, description = "The metrics", body = String, content_type = "text/plain",
         example = json!("stape_http_requests_in_flight 1")),
         (status = 404, description = "The metrics are on a port of their own")),
+    extensions(("x-refusals" = json!(["notFound"]))),
     security(("apiKey" = []))
 )]
 #[get("/metrics")]

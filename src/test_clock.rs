@@ -42,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig) {
 /// due until the new time is done.
 #[utoipa::path(tag = "Service", operation_id = "setTestClock", request_body = SetTestClock,
     responses((status = 200, description = "The clock stands at the new time", body = TestClock)),
+    extensions(("x-refusals" = json!(["testClockMissing", "testClockRewound"]))),
     security(("apiKey" = [])))]
 #[post("")]
 async fn set(who: Operator<AnyScope>, app: App, command: Command<SetTestClock>) -> Result<HttpResponse> {

@@ -34,7 +34,9 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Makes an account with its owner, who can sign in at once. A partner starts as an agency. A standard account with the
 /// code of a referral link becomes a client of the link's manager, which has no access to it until the client grants it.
 #[utoipa::path(tag = "Account", operation_id = "createAccount", request_body = SignUp,
-    responses((status = 201, description = "The new account", body = Account)), security(()))]
+    responses((status = 201, description = "The new account", body = Account)),
+    extensions(("x-refusals" = json!(["emailTaken"]))),
+    security(()))]
 #[post("")]
 async fn create(visitor: Visitor, app: App, request: HttpRequest, body: Body<SignUp>) -> Result<HttpResponse> {
     app.limits.sign_up.check(client_key(&app, &request))?;

@@ -73,7 +73,9 @@ async fn create(
 ///
 /// With the token of a password reset or of an invitation. Ends all sessions of the user.
 #[utoipa::path(tag = "Sessions", operation_id = "confirmPasswordReset", request_body = ConfirmPasswordReset,
-    responses((status = 204, description = "The password is set; sign in with it")), security(()))]
+    responses((status = 204, description = "The password is set; sign in with it")),
+    extensions(("x-refusals" = json!(["invalidToken"]))),
+    security(()))]
 #[post("/confirm")]
 async fn confirm(visitor: Visitor, app: App, body: Body<ConfirmPasswordReset>) -> Result<HttpResponse> {
     let (now, token) = (app.clock.now(), body.input.token.clone());

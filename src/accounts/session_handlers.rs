@@ -75,7 +75,8 @@ impl From<Tokens> for Session {
     responses((status = 201, description = "The tokens of a new session", body = Session),
         (status = 401, description = "The e-mail address or the password is wrong"),
         (status = 403, description = "The account is blocked")),
-    extensions(("x-idempotency" = json!("refused"))), security(()))]
+    extensions(("x-idempotency" = json!("refused")),
+        ("x-refusals" = json!(["invalidCredentials", "accountBlocked"]))), security(()))]
 #[post("")]
 async fn create(
     visitor: Visitor,
@@ -108,7 +109,8 @@ async fn create(
     responses((status = 200, description = "New tokens of the session", body = Session),
         (status = 401, description = "The refresh token is unknown, used or expired, or its session has ended"),
         (status = 403, description = "The account is blocked")),
-    extensions(("x-idempotency" = json!("refused"))), security(()))]
+    extensions(("x-idempotency" = json!("refused")),
+        ("x-refusals" = json!(["invalidCredentials", "accountBlocked"]))), security(()))]
 #[post("/refresh")]
 async fn refresh(visitor: Visitor, app: App, command: Command<RefreshSession, Refused>) -> Result<HttpResponse> {
     let body = Body::from(command);

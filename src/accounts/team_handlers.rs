@@ -37,7 +37,7 @@ async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
 /// The new member gets a mail with a link to set its password, good for 7 days.
 #[utoipa::path(tag = "Members", operation_id = "createMember", request_body = AddMember,
     responses((status = 201, description = "The new member", body = Member)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["emailTaken", "memberLimitReached"]))),
     security(("session" = ["owner"])))]
 #[post("")]
 async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> Result<HttpResponse> {
@@ -56,7 +56,7 @@ async fn create(who: Manager<Owner>, app: App, command: Command<AddMember>) -> R
 #[utoipa::path(tag = "Members", operation_id = "updateMember", request_body = UpdateMember,
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 200, description = "The member", body = Member)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["lastOwner"]))),
     security(("session" = ["owner"])))]
 #[patch("/{userId}")]
 async fn update(
@@ -78,7 +78,7 @@ async fn update(
 #[utoipa::path(tag = "Members", operation_id = "deleteMember",
     params(("userId" = UserId, Path, description = "The member")),
     responses((status = 204, description = "The member is gone")),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["lastOwner"]))),
     security(("session" = ["owner"])))]
 #[delete("/{userId}")]
 async fn remove(who: Manager<Owner>, app: App, id: web::Path<UserId>, body: Body<NoFields>) -> Result<HttpResponse> {

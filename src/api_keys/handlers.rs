@@ -38,7 +38,8 @@ async fn list(who: Account<Owner>, app: App, page: Page) -> Result<Listing> {
 /// The answer holds the key itself, which is shown this once. An account may have 10 active keys.
 #[utoipa::path(tag = "API keys", operation_id = "createApiKey", request_body = CreateApiKey,
     responses((status = 201, description = "The new key", body = NewApiKey)),
-    extensions(("x-accounts" = json!("any")), ("x-idempotency" = json!("refused"))),
+    extensions(("x-accounts" = json!("any")), ("x-idempotency" = json!("refused")),
+        ("x-refusals" = json!(["apiKeyLimitReached"]))),
     security(("session" = ["owner"])))]
 #[post("")]
 async fn create(who: Account<Owner>, app: App, command: Command<CreateApiKey, Refused>) -> Result<HttpResponse> {

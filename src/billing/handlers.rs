@@ -40,7 +40,10 @@ pub fn operator_routes(config: &mut ServiceConfig) {
     request_body = BillingEvents,
     responses((status = 200, description = "What became of each event", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
+    extensions(("x-idempotency" = json!("refused")),
+        ("x-elements" = json!(["validationFailed", "occurredInFuture", "containerUnknown", "planUnknown",
+            "currencyNotSupported", "paymentExists", "paymentUnknown", "refundExists", "refundExceedsPayment",
+            "currencyMismatch", "eventConflict"])))
 )]
 #[post("")]
 async fn post_billing_events(

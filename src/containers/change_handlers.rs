@@ -32,7 +32,7 @@ pub fn routes(config: &mut ServiceConfig) {
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = UpdateContainer,
     responses((status = 200, description = "The container", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")), ("x-refusals" = json!(["accessNotGranted"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[patch("/{containerId}")]
@@ -56,7 +56,8 @@ async fn update_container(
     operation_id = "deleteContainer",
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     responses((status = 204, description = "It is gone")),
-    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused")),
+        ("x-refusals" = json!(["subscriptionActive", "requestPending"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[delete("/{containerId}")]
@@ -82,7 +83,8 @@ async fn delete_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = ChangePlan,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "planUnchanged", "planUnknown"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/change-plan")]
@@ -108,7 +110,8 @@ async fn change_container_plan(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "nothingToCancel"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/cancel")]
@@ -135,7 +138,8 @@ async fn cancel_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = NoFields,
     responses((status = 202, description = "The container with the open request", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")),
+        ("x-refusals" = json!(["accessNotGranted", "requestPending", "nothingToReactivate"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/reactivate")]
@@ -163,7 +167,8 @@ async fn reactivate_container(
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     request_body = TransferContainer,
     responses((status = 202, description = "The container, with its new owner and the open request", body = Container)),
-    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused"))),
+    extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused")),
+        ("x-refusals" = json!(["requestPending", "transferRefused"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("/{containerId}/transfer")]

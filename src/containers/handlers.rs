@@ -87,7 +87,7 @@ async fn list_containers(who: Account<ContainersRead>, app: App, query: Filter<C
     operation_id = "createContainer",
     request_body = CreateContainer,
     responses((status = 201, description = "The new container", body = Container)),
-    extensions(("x-accounts" = json!("any"))),
+    extensions(("x-accounts" = json!("any")), ("x-refusals" = json!(["accessNotGranted", "planUnknown"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[post("")]

@@ -13,6 +13,12 @@ macro_rules! codes {
             /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The code with this name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|code| code.name() == name)
+            }
+
             /// The name on the wire, camelCase.
             #[must_use]
             pub const fn name(self) -> &'static str {

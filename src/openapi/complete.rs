@@ -1,33 +1,36 @@
 //! What follows for each operation from the conventions of the API, so that no feature repeats it.
 //!
-//! A feature can say two things more with extensions: `x-idempotency` (`required`, `refused`) and `x-conditional` (`read`:
-//! answers an `ETag`; `change`: takes `If-Match`; `changeRequired`: cannot do without it).
-
-use std::collections::BTreeSet;
+//! A feature can say more with extensions: `x-idempotency` (`required`, `refused`), `x-conditional` (`read`: answers an
+//! `ETag`; `change`: takes `If-Match`; `changeRequired`: cannot do without it), and its own refusals ([`problems`]).
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{Components, Content, OpenApi, PathItem, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{Components, Content, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder};
 
-use super::is_public;
-use super::shared::{BEARER, PROBLEMS, header_ref, parameters, problem_response, scheme_of};
+use super::shared::{BEARER, header_ref, parameters, scheme_of};
+use super::{is_public, problems};
 use crate::http::MAX_VALUES;
 
 const IDEMPOTENCY: &str = "x-idempotency";
 const CONDITIONAL: &str = "x-conditional";
+/// What [`super::readable`] lists as kinds of accounts.
+pub(super) const ACCOUNTS: &str = "x-accounts";
 
 /// What is answered as a file, under a name of its own.
 const FILES: [&str; 2] = ["text/csv", "application/x-ndjson"];
 
 /// Completes every operation of `document`.
 pub(super) fn complete(document: &mut OpenApi) {
-    let components = document.components.get_or_insert_default().clone();
+    let components = document.components.get_or_insert_default();
+    problems::describe_problem(components);
+    let components = components.clone();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations_mut(item) {
             let facts = Facts::of(path, method, operation, &components);
             add_parameters(&facts, operation, &components);
-            add_problems(&facts, operation);
+            problems::add(&facts, operation);
+            add_unchanged(&facts, operation);
             add_headers(&facts, operation);
             free_of_fields(operation);
             add_bearer(operation);
@@ -49,24 +52,26 @@ fn operations_mut(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &m
 }
 
 /// What decides about an operation's conventions.
-struct Facts<'a> {
-    path: &'a str,
-    method: &'a str,
-    is_public: bool,
-    is_list: bool,
-    key: IdempotencyKey,
-    conditional: Conditional,
+pub(super) struct Facts<'a> {
+    pub(super) path: &'a str,
+    pub(super) method: &'a str,
+    pub(super) is_public: bool,
+    pub(super) is_list: bool,
+    pub(super) key: IdempotencyKey,
+    pub(super) conditional: Conditional,
+    pub(super) is_for_partners: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum IdempotencyKey {
+pub(super) enum IdempotencyKey {
     None,
     Optional,
     Required,
+    Refused,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Conditional {
+pub(super) enum Conditional {
     No,
     Read,
     Change,
@@ -78,6 +83,7 @@ impl<'a> Facts<'a> {
         let is_public = is_public(operation);
         let key = match extension(operation, IDEMPOTENCY).as_deref() {
             Some("required") => IdempotencyKey::Required,
+            Some("refused") => IdempotencyKey::Refused,
             None if method == "POST" && !is_public => IdempotencyKey::Optional,
             _ => IdempotencyKey::None,
         };
@@ -87,7 +93,9 @@ impl<'a> Facts<'a> {
             Some("changeRequired") => Conditional::ChangeRequired,
             _ => Conditional::No,
         };
-        Self { path, method, is_public, is_list: method == "GET" && is_list(operation, components), key, conditional }
+        let is_list = method == "GET" && is_list(operation, components);
+        let is_for_partners = extension(operation, ACCOUNTS).as_deref() == Some("partner");
+        Self { path, method, is_public, is_list, key, conditional, is_for_partners }
     }
 }
 
@@ -123,7 +131,7 @@ fn add_parameters(facts: &Facts, operation: &mut Operation, components: &Compone
     match facts.key {
         IdempotencyKey::Optional => wanted.push("IdempotencyKey"),
         IdempotencyKey::Required => wanted.push("RequiredIdempotencyKey"),
-        IdempotencyKey::None => {}
+        IdempotencyKey::None | IdempotencyKey::Refused => {}
     }
     match facts.conditional {
         Conditional::Read => wanted.push("IfNoneMatch"),
@@ -175,26 +183,7 @@ fn separate_by_commas(parameter: &mut Parameter, components: &Components) {
     }
 }
 
-fn add_problems(facts: &Facts, operation: &mut Operation) {
-    let mut statuses = BTreeSet::from([429, 500, 503]);
-    let mut add = |condition: bool, more: &[u16]| {
-        if condition {
-            statuses.extend(more);
-        }
-    };
-    add(facts.path.starts_with("/v3/") || !facts.is_public, &[400]);
-    add(!facts.is_public, &[401, 403]);
-    add(facts.path.contains('{'), &[404]);
-    // A deletion reads a body too, of which it takes no field.
-    add(facts.method != "GET", &[408, 409, 413, 415, 422]);
-    add(matches!(facts.conditional, Conditional::Change | Conditional::ChangeRequired), &[412]);
-    add(facts.conditional == Conditional::ChangeRequired, &[428]);
-    for (name, code, _) in PROBLEMS {
-        if statuses.contains(&code.status()) {
-            let response = Ref::new(format!("#/components/responses/{name}"));
-            operation.responses.responses.entry(code.status().to_string()).or_insert_with(|| response.into());
-        }
-    }
+fn add_unchanged(facts: &Facts, operation: &mut Operation) {
     if facts.conditional == Conditional::Read {
         let unchanged = ResponseBuilder::new().description("You have this version already").build();
         operation.responses.responses.entry("304".to_owned()).or_insert_with(|| unchanged.into());
@@ -217,22 +206,11 @@ fn add_headers(facts: &Facts, operation: &mut Operation) {
         add(is_success && is_file, "ContentDisposition");
         add(status == "201", "Location");
         add(is_success && facts.is_list, "Link");
-        add(is_success && facts.key != IdempotencyKey::None, "IdempotentReplayed");
+        add(
+            is_success && matches!(facts.key, IdempotencyKey::Optional | IdempotencyKey::Required),
+            "IdempotentReplayed",
+        );
         add(facts.conditional != Conditional::No && matches!(status.as_str(), "200" | "304"), "ETag");
-        describe_refusal(status, response);
-    }
-}
-
-/// A problem that an operation describes by itself has the content and headers of its status.
-fn describe_refusal(status: &str, response: &mut Response) {
-    if !response.content.is_empty() {
-        return;
-    }
-    let known = PROBLEMS.iter().find(|(_, code, _)| code.status().to_string() == status);
-    if let Some((_, code, _)) = known {
-        let shared = problem_response(*code, &response.description);
-        response.content = shared.content;
-        response.headers.extend(shared.headers);
     }
 }
 

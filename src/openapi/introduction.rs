@@ -32,7 +32,8 @@ refused. There are no totals; `GET /v3/events` is a feed without gaps for progra
 
 Every refusal and failure is `application/problem+json` (RFC 9457) with a `code` for programs, a `detail` for people, and \
 `errors` that point at each field (`pointer`) or parameter (`parameter`) that broke a rule. `type` leads to a page about the \
-code. Tell the support the `requestId`, which is also in the header `X-Request-Id`; send your own if you like.
+code. All codes are listed at `/docs/errors`; each operation names those of its answers. Tell the support the `requestId`, \
+which is also in the header `X-Request-Id`; send your own if you like.
 
 ## Idempotency
 

@@ -6,6 +6,7 @@
 mod complete;
 mod examples;
 mod introduction;
+mod problems;
 mod readable;
 mod samples;
 mod shared;

@@ -3,17 +3,18 @@
 //! nothing that the server checks.
 //!
 //! `x-body-any-of` of an operation in the code becomes `anyOf` of its body: rules between fields, which utoipa cannot derive.
-//! `x-elements` (`alone`) says that an element of the body's batch is answered by itself, whatever it is.
+//! `x-elements` (the codes with which one can be refused) says that an element of the body's batch is answered by itself,
+//! whatever it is.
 //! `x-accounts` of an operation says in the code `any`, `manager`, `partner`, `standard` or nothing (operators, visitors); in
 //! the document it lists the kinds of accounts.
 
 use serde_json::{Map, Value, json};
 
+use super::complete::ACCOUNTS;
 use super::samples::{Sender, sample};
 use super::{examples, texts};
 use crate::error::Result;
 
-const ACCOUNTS: &str = "x-accounts";
 const BODY_ANY_OF: &str = "x-body-any-of";
 const ELEMENTS: &str = "x-elements";
 

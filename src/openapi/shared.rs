@@ -8,9 +8,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ComponentsBuilder, ContentBuilder, Header, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{ComponentsBuilder, Header, Ref, RefOr, Required};
 
-use crate::error::{Code, Problem, ProblemBody, Violation};
+use super::problems;
+use crate::error::{ProblemBody, Violation};
 
 /// An API key in Stape's own header.
 pub(super) const API_KEY: &str = "apiKey";
@@ -18,24 +19,6 @@ pub(super) const API_KEY: &str = "apiKey";
 pub(super) const BEARER: &str = "bearer";
 /// An access token of a person's login.
 pub(super) const SESSION: &str = "session";
-
-/// The problems that operations share, by the name of the component; the code is the example's.
-pub(super) const PROBLEMS: &[(&str, Code, &str)] = &[
-    ("BadRequest", Code::InvalidParameter, "The request is malformed: JSON, a parameter, a header or a cursor"),
-    ("Unauthorized", Code::AuthenticationRequired, "There is no valid credential"),
-    ("Forbidden", Code::InsufficientScope, "The credential may not do this"),
-    ("NotFound", Code::NotFound, "There is no such resource, or it is another account's"),
-    ("RequestTimeout", Code::RequestTimeout, "The body came too slowly"),
-    ("Conflict", Code::IdempotencyInFlight, "The present state does not allow this"),
-    ("PreconditionFailed", Code::PreconditionFailed, "The resource has changed since it was read"),
-    ("PayloadTooLarge", Code::PayloadTooLarge, "The body is too large"),
-    ("UnsupportedMediaType", Code::UnsupportedMediaType, "The body is not JSON"),
-    ("UnprocessableContent", Code::ValidationFailed, "The body breaks a rule"),
-    ("PreconditionRequired", Code::PreconditionRequired, "The change needs `If-Match`"),
-    ("TooManyRequests", Code::RateLimited, "A rate limit is reached"),
-    ("InternalServerError", Code::InternalError, "The server failed"),
-    ("ServiceUnavailable", Code::ServiceUnavailable, "The service cannot answer now"),
-];
 
 /// Headers of answers: component, name on the wire, type, description, example.
 const HEADERS: &[(&str, &str, Type, &str, &str)] = &[
@@ -166,9 +149,7 @@ pub(super) fn components(builder: ComponentsBuilder) -> ComponentsBuilder {
     let builder = security_schemes(builder)
         .schema(ProblemBody::name(), <ProblemBody as utoipa::PartialSchema>::schema())
         .schema(Violation::name(), <Violation as utoipa::PartialSchema>::schema());
-    let builder = PROBLEMS.iter().fold(builder, |builder, (name, code, description)| {
-        builder.response(*name, problem_response(*code, description))
-    });
+    let builder = problems::responses().fold(builder, |builder, (name, response)| builder.response(name, response));
     let builder = HEADERS.iter().fold(builder, |builder, (component, _, of_type, description, example)| {
         builder.header(*component, header(of_type.clone(), description, example))
     });
@@ -211,35 +192,4 @@ fn header(of_type: Type, description: &str, example: &str) -> Header {
         .description(Some(description))
         .example(Some(example))
         .build()
-}
-
-/// The answer of every problem with this status.
-pub(super) fn problem_response(code: Code, description: &str) -> Response {
-    let example = example_of(code).body("/v3/sub-accounts", "01KB0H6Q4N7ZJ8R5T3V9WXY2AC");
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .example(serde_json::to_value(example).ok())
-        .build();
-    let mut headers = vec!["XRequestId", "RateLimit", "RateLimitPolicy"];
-    match code.status() {
-        401 => headers.push("WwwAuthenticate"),
-        409 | 429 | 503 => headers.push("RetryAfter"),
-        _ => {}
-    }
-    let mut response =
-        ResponseBuilder::new().description(description).content("application/problem+json", content).build();
-    response.headers.extend(headers.into_iter().filter_map(header_ref));
-    response
-}
-
-fn example_of(code: Code) -> Problem {
-    match code {
-        Code::ValidationFailed => {
-            Problem::validation(vec![Violation::at("/email", "email", "is not an e-mail address")])
-        }
-        Code::InvalidParameter => Problem::new(code, "limit must be a whole number from 1 to 100")
-            .with(Violation::parameter("limit", "range", "must be a whole number from 1 to 100")),
-        Code::InsufficientScope => Problem::new(code, "the credential lacks the scope subAccounts:write"),
-        _ => Problem::new(code, code.title()),
-    }
 }

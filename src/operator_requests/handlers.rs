@@ -72,6 +72,7 @@ struct DeclineOperatorRequest {
     params(("requestId" = OperatorRequestId, Path, description = "Id of an open request")),
     request_body = DeclineOperatorRequest,
     responses((status = 200, description = "The declined request", body = OperatorRequest)),
+    extensions(("x-refusals" = json!(["requestClosed"]))),
     security(("apiKey" = ["operator:billing"]))
 )]
 #[post("/{requestId}/decline")]

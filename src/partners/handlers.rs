@@ -84,7 +84,8 @@ async fn list_own_applications(who: Manager<AccountRead>, app: App, page: Page) 
     operation_id = "createPartnerApplication",
     request_body = NoFields,
     responses((status = 201, description = "The application", body = PartnerApplication)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")),
+        ("x-refusals" = json!(["alreadyPartner", "applicationPending", "notEligible"]))),
     security(("session" = ["owner"]))
 )]
 #[post("")]
@@ -140,6 +141,7 @@ async fn list_applications(
     params(("applicationId" = ApplicationId, Path, description = "Id of the application")),
     request_body = NoFields,
     responses((status = 200, description = "The approved application", body = PartnerApplication)),
+    extensions(("x-refusals" = json!(["applicationDecided"]))),
     security(("apiKey" = ["operator:accounts"]))
 )]
 #[post("/{applicationId}/approve")]
@@ -178,6 +180,7 @@ struct RejectApplication {
     params(("applicationId" = ApplicationId, Path, description = "Id of the application")),
     request_body = RejectApplication,
     responses((status = 200, description = "The rejected application", body = PartnerApplication)),
+    extensions(("x-refusals" = json!(["applicationDecided"]))),
     security(("apiKey" = ["operator:accounts"]))
 )]
 #[post("/{applicationId}/reject")]

@@ -26,6 +26,7 @@ pub fn routes(config: &mut ServiceConfig) {
     params(("accountId" = AccountId, Path, description = "Account id of the partner")),
     request_body = UpdatePartner,
     responses((status = 200, description = "The partner", body = Partner)),
+    extensions(("x-refusals" = json!(["notPartner"]))),
     security(("apiKey" = ["operator:accounts"]))
 )]
 #[patch("/{accountId}")]

@@ -55,7 +55,7 @@ async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
         {"properties": {"type": {"const": "sepa"}, "details": {"$ref": "#/components/schemas/SepaDetails"}}},
         {"properties": {"type": {"const": "paypal"}, "details": {"$ref": "#/components/schemas/PaypalDetails"}}},
         {"properties": {"type": {"const": "wise"}, "details": {"$ref": "#/components/schemas/WiseDetails"}}}
-    ])), ("x-accounts" = json!("manager"))),
+    ])), ("x-accounts" = json!("manager")), ("x-refusals" = json!(["currencyNotSupported"]))),
     security(("session" = ["owner"])))]
 #[put("/{currency}")]
 async fn set(

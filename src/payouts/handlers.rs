@@ -158,7 +158,9 @@ impl Validate for RequestPayout {
     operation_id = "requestPayout",
     request_body = RequestPayout,
     responses((status = 201, description = "The requested payout", body = Payout)),
-    extensions(("x-accounts" = json!("partner")), ("x-idempotency" = json!("required"))),
+    extensions(("x-accounts" = json!("partner")), ("x-idempotency" = json!("required")),
+        ("x-refusals" = json!(["belowMinimum", "payoutMethodMissing", "currencyNotSupported"])),
+        ("x-conflicts" = json!(["accountBlocked"]))),
     security(("apiKey" = ["payouts:write"]))
 )]
 #[post("")]
@@ -260,7 +262,8 @@ async fn list_payout_lines(
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = NoFields,
     responses((status = 200, description = "The canceled payout", body = Payout)),
-    extensions(("x-accounts" = json!("partner")), ("x-idempotency" = json!("required"))),
+    extensions(("x-accounts" = json!("partner")), ("x-idempotency" = json!("required")),
+        ("x-refusals" = json!(["invalidTransition"]))),
     security(("apiKey" = ["payouts:write"]))
 )]
 #[post("/{payoutId}/cancel")]

@@ -57,7 +57,8 @@ async fn list_referral_links(who: Manager<ReferralLinksRead>, app: App, page: Pa
     operation_id = "createReferralLink",
     request_body = CreateReferralLink,
     responses((status = 201, description = "The new referral link", body = ReferralLink)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")),
+        ("x-refusals" = json!(["referralLinkLimitReached", "referralCodeTaken"]))),
     security(("apiKey" = ["referralLinks:write"]))
 )]
 #[post("")]
@@ -116,7 +117,8 @@ async fn get_referral_link(
     params(("linkId" = ReferralLinkId, Path, description = "Id of the referral link")),
     request_body = UpdateReferralLink,
     responses((status = 200, description = "The referral link", body = ReferralLink)),
-    extensions(("x-accounts" = json!("manager")), ("x-conditional" = json!("change"))),
+    extensions(("x-accounts" = json!("manager")), ("x-conditional" = json!("change")),
+        ("x-refusals" = json!(["defaultReferralLink"]))),
     security(("apiKey" = ["referralLinks:write"]))
 )]
 #[patch("/{linkId}")]

@@ -54,7 +54,7 @@ impl From<AccessToken> for ClientLogin {
             "properties": {"containerName": {"type": "string", "minLength": 1, "maxLength": 100}, "hasNoContainers": {"type": "boolean", "not": {"const": true}}}},
         {"required": ["hasNoContainers"],
             "properties": {"containerName": {"type": "null"}, "hasNoContainers": {"type": "boolean", "not": {"const": false}}}}
-    ])), ("x-accounts" = json!("manager"))),
+    ])), ("x-accounts" = json!("manager")), ("x-refusals" = json!(["attachRefused"]))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/attach")]
@@ -87,7 +87,7 @@ pub(super) async fn attach_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 202, description = "The mail is under way")),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["invitationNotNeeded"]))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/{accountId}/invitations")]
@@ -116,7 +116,8 @@ pub(super) async fn invite_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 201, description = "The request", body = AccessRequest)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")),
+        ("x-refusals" = json!(["accessAlreadyGranted", "accessAlreadyRequested", "accessRequestTooSoon"]))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("/{accountId}/access-requests")]
@@ -144,7 +145,8 @@ pub(super) async fn request_access(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = NoFields,
     responses((status = 201, description = "The token", body = ClientLogin)),
-    extensions(("x-accounts" = json!("manager")), ("x-idempotency" = json!("refused"))),
+    extensions(("x-accounts" = json!("manager")), ("x-idempotency" = json!("refused")),
+        ("x-refusals" = json!(["accessNotGranted"]))),
     security(("apiKey" = ["subAccounts:login"]))
 )]
 #[post("/{accountId}/login")]

@@ -105,7 +105,7 @@ async fn list_access_requests(who: Standard<Owner>, app: App, query: Filter<Acce
     params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
     request_body = NoFields,
     responses((status = 200, description = "The request", body = AccessRequest)),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["accessRequestClosed", "alreadyManaged"]))),
     security(("session" = ["owner"]))
 )]
 #[post("/{requestId}/approve")]
@@ -131,7 +131,7 @@ async fn approve_access_request(
     params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
     request_body = NoFields,
     responses((status = 200, description = "The request", body = AccessRequest)),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["accessRequestClosed"]))),
     security(("session" = ["owner"]))
 )]
 #[post("/{requestId}/decline")]
@@ -156,7 +156,7 @@ async fn decline_access_request(
     operation_id = "getManager",
     responses((status = 200, description = "The manager", body = Manager),
         (status = 404, description = "Nobody manages the account")),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["notFound"]))),
     security(("apiKey" = ["account:read"]))
 )]
 #[get("")]
@@ -173,7 +173,7 @@ async fn get_manager(who: Standard<AccountRead>, app: App) -> Result<web::Json<M
     operation_id = "deleteManager",
     responses((status = 204, description = "The account is on its own"),
         (status = 404, description = "Nobody manages the account")),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["notFound", "notManaged"]))),
     security(("session" = ["owner"]))
 )]
 #[delete("")]
@@ -197,7 +197,7 @@ async fn leave_manager(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
     operation_id = "revokeAccess",
     responses((status = 204, description = "The manager has no access any more"),
         (status = 404, description = "Nobody manages the account, or its manager has no access")),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["notFound"]))),
     security(("session" = ["owner"]))
 )]
 #[delete("/access")]
@@ -220,7 +220,7 @@ async fn revoke_access(who: Standard<Owner>, app: App, body: Body<NoFields>) -> 
     responses((status = 201, description = "The new agency account", body = Account,
         headers(("Location" = String, description = "`/v3/manager`, where the agency manages this account now; absent where \
             another manager does, for then the agency is at no path for this account.")))),
-    extensions(("x-accounts" = json!("standard"))),
+    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["emailTaken"]))),
     security(("session" = ["owner"]))
 )]
 #[post("/agency")]

@@ -113,7 +113,7 @@ async fn export_sub_accounts(
     operation_id = "createSubAccount",
     request_body = CreateSubAccount,
     responses((status = 201, description = "The new sub-account", body = SubAccount)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["emailTaken"]))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[post("")]
@@ -163,7 +163,7 @@ async fn get_sub_account(
     params(("accountId" = AccountId, Path, description = "Account id of the client")),
     request_body = UpdateSubAccount,
     responses((status = 200, description = "The sub-account", body = SubAccount)),
-    extensions(("x-accounts" = json!("manager"))),
+    extensions(("x-accounts" = json!("manager")), ("x-refusals" = json!(["accessNotGranted", "requestPending"]))),
     security(("apiKey" = ["subAccounts:write"]))
 )]
 #[patch("/{accountId}")]
@@ -217,6 +217,7 @@ async fn detach_sub_account(
     params(("accountId" = AccountId, Path, description = "Id of a standard account")),
     request_body = LinkToManager,
     responses((status = 200, description = "The linked account", body = Account)),
+    extensions(("x-refusals" = json!(["alreadyManaged"]))),
     security(("apiKey" = ["operator:accounts"]))
 )]
 #[post("/{accountId}/link")]
@@ -242,6 +243,7 @@ async fn link_account(
     params(("accountId" = AccountId, Path, description = "Id of a managed account")),
     request_body = NoFields,
     responses((status = 200, description = "The account, on its own", body = Account)),
+    extensions(("x-refusals" = json!(["notManaged"]))),
     security(("apiKey" = ["operator:accounts"]))
 )]
 #[post("/{accountId}/detach")]

@@ -13,6 +13,7 @@ use stape_api::openapi;
 use crate::support::{Account, Answer, Client, TestApp, both_engines};
 
 both_engines!(
+    all_problem_codes_are_on_one_page,
     an_operation_names_the_scope_that_a_credential_lacks,
     an_operation_that_is_not_public_wants_a_credential,
     every_problem_code_has_a_page,
@@ -174,6 +175,22 @@ async fn every_problem_code_has_a_page(app: &TestApp) {
         assert!(answer.text.contains(code.name()));
     }
     app.visitor().get("/docs/errors/unheardOf").await.problem("notFound");
+}
+
+async fn all_problem_codes_are_on_one_page(app: &TestApp) {
+    let visitor = app.visitor();
+    let (index, one) = (visitor.get("/docs/errors").await, visitor.get("/docs/errors/notFound").await);
+    assert_eq!(index.status, 200);
+    for name in ["content-type", "content-security-policy", "cache-control"] {
+        assert_eq!(index.header(name), one.header(name), "{name}");
+    }
+    for code in Code::ALL {
+        assert!(index.text.contains(&format!("href=\"/docs/errors/{}\"", code.name())), "{code:?}");
+    }
+    assert!(one.text.contains("href=\"/docs/errors\""));
+    let head = visitor.head("/docs/errors").await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+    assert_eq!(head.header("content-security-policy"), index.header("content-security-policy"));
 }
 
 async fn swagger_ui_needs_no_other_server(app: &TestApp) {

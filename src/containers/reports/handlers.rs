@@ -54,7 +54,8 @@ struct ContainerStates {
     request_body = UsageReports,
     responses((status = 200, description = "What became of each report", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
+    extensions(("x-idempotency" = json!("refused")),
+        ("x-elements" = json!(["validationFailed", "occurredInFuture", "containerUnknown"])))
 )]
 #[post("")]
 async fn post_usage_reports(
@@ -80,7 +81,8 @@ async fn post_usage_reports(
     request_body = ContainerStates,
     responses((status = 200, description = "What became of each state", body = BatchResults)),
     security(("apiKey" = ["operator:billing"])),
-    extensions(("x-idempotency" = json!("refused")), ("x-elements" = json!("alone")))
+    extensions(("x-idempotency" = json!("refused")),
+        ("x-elements" = json!(["validationFailed", "occurredInFuture", "containerUnknown"])))
 )]
 #[post("")]
 async fn post_container_states(

@@ -23,7 +23,7 @@ use crate::state::App;
             "payoutId": {"type": "null"}}},
         {"required": ["payoutId"],
             "properties": {"reason": {"const": "payoutReturned"}, "payoutId": {"$ref": "#/components/schemas/PayoutId"}}}
-    ]))),
+    ])), ("x-refusals" = json!(["payoutReturnedAlready", "currencyNotSupported", "currencyMismatch"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("")]

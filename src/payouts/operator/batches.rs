@@ -19,7 +19,7 @@ use crate::state::App;
     operation_id = "createPayoutBatch",
     request_body = CreatePayoutBatch,
     responses((status = 201, description = "The batch", body = PayoutBatch)),
-    extensions(("x-idempotency" = json!("required"))),
+    extensions(("x-idempotency" = json!("required")), ("x-refusals" = json!(["batchEmpty"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("")]

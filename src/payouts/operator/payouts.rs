@@ -93,7 +93,9 @@ struct RequestPayoutForPartner {
     operation_id = "requestPayoutForPartner",
     request_body = RequestPayoutForPartner,
     responses((status = 201, description = "The requested payout", body = Payout)),
-    extensions(("x-idempotency" = json!("required"))),
+    extensions(("x-idempotency" = json!("required")),
+        ("x-refusals" = json!(["notPartner", "belowMinimum", "payoutMethodMissing", "currencyNotSupported"])),
+        ("x-conflicts" = json!(["accountBlocked"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("")]

@@ -22,6 +22,7 @@ use crate::state::App;
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = NoFields,
     responses((status = 200, description = "The approved payout", body = Payout)),
+    extensions(("x-refusals" = json!(["invalidTransition"])), ("x-conflicts" = json!(["accountBlocked"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("/{payoutId}/approve")]
@@ -54,6 +55,7 @@ struct PayoutReason {
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = PayoutReason,
     responses((status = 200, description = "The rejected payout", body = Payout)),
+    extensions(("x-refusals" = json!(["invalidTransition"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("/{payoutId}/reject")]
@@ -76,6 +78,7 @@ pub(super) async fn reject_payout(
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = NoFields,
     responses((status = 200, description = "The payout in processing", body = Payout)),
+    extensions(("x-refusals" = json!(["invalidTransition"])), ("x-conflicts" = json!(["accountBlocked"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("/{payoutId}/start")]
@@ -109,6 +112,7 @@ struct ConfirmPayout {
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = ConfirmPayout,
     responses((status = 200, description = "The paid payout", body = Payout)),
+    extensions(("x-refusals" = json!(["invalidTransition"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("/{payoutId}/confirm")]
@@ -131,6 +135,7 @@ pub(super) async fn confirm_payout(
     params(("payoutId" = PayoutId, Path, description = "The payout")),
     request_body = PayoutReason,
     responses((status = 200, description = "The failed payout", body = Payout)),
+    extensions(("x-refusals" = json!(["invalidTransition"]))),
     security(("apiKey" = ["operator:payouts"]))
 )]
 #[post("/{payoutId}/fail")]

@@ -8,6 +8,8 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use stape_api::error::Code;
 
+use super::document::assert_named;
+
 static NEXT_KEY: AtomicU32 = AtomicU32::new(1);
 
 /// An idempotency key that nobody has used.
@@ -203,6 +205,7 @@ impl Answer {
         assert!(!request_id.is_empty(), "{}: no X-Request-Id", self.line);
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{}", self.line);
         if self.status < 400 {
+            self.assert_elements();
             return;
         }
         assert_eq!(self.header("content-type"), "application/problem+json", "{}: {}", self.line, self.text);
@@ -216,12 +219,25 @@ impl Answer {
         assert_eq!(body["instance"], path, "{}", self.line);
         let code = body["code"].as_str().unwrap_or_default();
         assert!(body["type"].as_str().is_some_and(|url| url.ends_with(&format!("/docs/errors/{code}"))), "{body:#}");
+        assert_named(&self.line, self.status, code);
         for name in ["title", "detail"] {
             assert!(body[name].as_str().is_some_and(|text| !text.is_empty()), "{}: no {name}", self.line);
         }
         assert!(body["errors"].is_array(), "{}: errors is always a list", self.line);
         for word in ["diesel", "actix", "sqlite", "postgres", "panicked", "src/"] {
             assert!(!self.text.to_lowercase().contains(word), "{}: {word} in {}", self.line, self.text);
+        }
+    }
+
+    /// The document names why elements of a batch are rejected, too.
+    fn assert_elements(&self) {
+        if !self.text.starts_with("{\"results\":") {
+            return;
+        }
+        for result in self.body()["results"].as_array().into_iter().flatten() {
+            if let Some(code) = result["problem"]["code"].as_str() {
+                assert_named(&self.line, self.status, code);
+            }
         }
     }
 }

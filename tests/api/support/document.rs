@@ -1,5 +1,7 @@
 //! The operations as the committed API document lists them: what a table over all of them is made of.
 
+use std::sync::LazyLock;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +20,10 @@ const NOBODYS: [(&str, &str); 9] = [
     ("currency", "USD"),
 ];
 
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../openapi/stape-api.json")).expect("the committed document")
+});
+
 /// An operation of the document.
 #[derive(Debug, Clone)]
 pub struct Operation {
@@ -29,9 +35,8 @@ pub struct Operation {
 
 /// All operations.
 pub fn operations() -> Vec<Operation> {
-    let document = document();
     let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().expect("paths") {
+    for (path, item) in DOCUMENT["paths"].as_object().expect("paths") {
         for (method, details) in item.as_object().expect("operations") {
             let Ok(method) = method.to_uppercase().parse::<Method>() else { continue };
             if ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method.as_str()) {
@@ -42,8 +47,38 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-fn document() -> Value {
-    serde_json::from_str(include_str!("../../../openapi/stape-api.json")).expect("the committed document")
+/// Holds a refusal against the document: its operation names the code at the answer with that status. `line` is method and
+/// path. What reached no operation, the document does not describe.
+pub fn assert_named(line: &str, status: u16, code: &str) {
+    let (method, path) = line.split_once(' ').expect("method and path");
+    let path = path.split('?').next().unwrap_or_default();
+    let operation = operation_at(path).and_then(|item| item.get(method.to_lowercase()));
+    let Some(operation) = operation.filter(|_| status != 405) else { return };
+    let answer = &operation["responses"][status.to_string()];
+    let shared = answer["$ref"].as_str().and_then(|at| DOCUMENT.pointer(at.trim_start_matches('#')));
+    let own = answer["description"].as_str();
+    let description = own.or_else(|| shared?["description"].as_str()).unwrap_or_default();
+    assert!(
+        description.contains(&format!("`{code}`: ")),
+        "{line}: the document does not name {code} at {status}; name it in x-refusals: {description:?}"
+    );
+}
+
+/// The operations of a path; one without parameters wins over those with.
+fn operation_at(path: &str) -> Option<&'static Value> {
+    let paths = DOCUMENT["paths"].as_object().expect("paths");
+    paths.get(path).or_else(|| paths.iter().find(|(pattern, _)| fits(pattern, path)).map(|(_, item)| item))
+}
+
+fn fits(pattern: &str, path: &str) -> bool {
+    let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+    let fits = |(wanted, found): (&&str, &&str)| match wanted.split_once('{').zip(wanted.split_once('}')) {
+        Some(((before, _), (_, after))) => {
+            found.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|value| !value.is_empty())
+        }
+        None => wanted == found,
+    };
+    pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
 }
 
 impl Operation {
@@ -56,7 +91,7 @@ impl Operation {
     pub fn schema(&self) -> Value {
         let schema = &self.details["requestBody"]["content"]["application/json"]["schema"];
         let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next());
-        name.map_or_else(|| schema.clone(), |name| document()["components"]["schemas"][name].clone())
+        name.map_or_else(|| schema.clone(), |name| DOCUMENT["components"]["schemas"][name].clone())
     }
 
     /// The names of its path parameters.
