@@ -92,7 +92,7 @@ pub struct DashboardBalances {
     pub ready_to_payout: Money,
     /// In open payouts.
     pub in_payout: Money,
-    /// Paid out.
+    /// Paid out. What the bank sent back (`payoutReturned`) stays in it, and is ready once more.
     pub paid: Money,
     /// What later commissions pay off first.
     pub debt: Money,

@@ -50,7 +50,7 @@ crate::text_enum! {
         AccessRevoked = "access.revoked",
         /// A container was made.
         ContainerCreated = "container.created",
-        /// A container changed.
+        /// A container changed: its name, status or errors, or whether it has exceeded its limit.
         ContainerUpdated = "container.updated",
         /// A container has another owner.
         ContainerTransferred = "container.transferred",
@@ -70,7 +70,7 @@ crate::text_enum! {
         CommissionReady = "commission.ready",
         /// A refund took back all or part of a commission.
         CommissionReversed = "commission.reversed",
-        /// An adjustment was made.
+        /// An adjustment was made: it is the resource, and its `adjusts` the commission, if it is about one.
         CommissionAdjusted = "commission.adjusted",
         /// A payout was requested.
         PayoutRequested = "payout.requested",
@@ -152,9 +152,12 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Read the feed of events.
 ///
-/// Every change of the account's sub-accounts, access, containers, commissions, payouts, level, links and keys, oldest first. A
-/// payout's event stands for all its commissions: its lines name them, and they follow its status. The numbers have no gap, and an event that appears has a greater number than every one before it: ask again with the last
-/// number seen as `after`, and nothing is missed.
+/// What happened to the account and its sub-accounts, access, containers, operator requests, commissions, payouts, payout methods
+/// and schedule, level, rates, applications, links and keys, oldest first. Not every count of requests makes an event: of usage,
+/// only that a limit is reached or no longer is. `commission.adjusted` names the adjustment, whose `adjusts` is the commission. A
+/// payout's event stands for all its commissions: its lines name them, and they follow its status. The numbers have no gap, and
+/// an event that appears has a greater number than every one before it: ask again with the last number seen as `after`, and
+/// nothing is missed.
 #[utoipa::path(tag = "Events", operation_id = "listEvents", params(EventFilter),
     responses((status = 200, description = "One page of events", body = EventList)),
     extensions(("x-accounts" = json!("any"))),

@@ -32,7 +32,8 @@ pub fn routes(config: &mut ServiceConfig) {
 /// Sign up.
 ///
 /// Makes an account with its owner, who can sign in at once. A partner starts as an agency. A standard account with the
-/// code of a referral link becomes a client of the link's manager, which has no access to it until the client grants it.
+/// code of a referral link becomes a client of the link's manager, which has no access to it until the client grants it. Limit:
+/// 20 sign-ups per hour from one network address.
 #[utoipa::path(tag = "Account", operation_id = "createAccount", request_body = SignUp,
     responses((status = 201, description = "The new account", body = Account)),
     extensions(("x-refusals" = json!(["emailTaken"]))),
@@ -98,7 +99,8 @@ async fn update(
 
 /// Change one's password.
 ///
-/// Ends all sessions of the user, this one too.
+/// Ends all sessions of the user, this one too. Limit: 10 tries at the present password per 5 minutes, here and where a payout
+/// method is set.
 #[utoipa::path(tag = "Account", operation_id = "changePassword", request_body = ChangePassword,
     responses((status = 204, description = "Changed; sign in again")),
     extensions(("x-accounts" = json!("any"))),

@@ -23,7 +23,7 @@ pub fn routes(config: &mut crate::http::routes::ServiceConfig) {
 }
 
 crate::text_enum! {
-    /// What an account is (domain section 1).
+    /// What an account is.
     pub enum AccountKind {
         /// A client: owns containers and pays for them.
         Standard = "standard",

@@ -49,7 +49,7 @@ pub struct ConfirmPasswordReset {
 /// Ask for a new password.
 ///
 /// Mails a link whose token is good once, within an hour. An address that nobody has gets the same answer, in the same time,
-/// and no mail.
+/// and no mail. Limits: 10 per hour for one e-mail address, 10 from one network address.
 #[utoipa::path(tag = "Sessions", operation_id = "createPasswordReset", request_body = RequestPasswordReset,
     responses((status = 202, description = "If the address is a user's, a mail is under way")), security(()))]
 #[post("")]

@@ -70,7 +70,8 @@ impl From<Tokens> for Session {
 
 /// Sign in.
 ///
-/// An unknown e-mail address and a wrong password get the same answer.
+/// An unknown e-mail address and a wrong password get the same answer. Limits: 10 sign-ins per 5 minutes for one e-mail address,
+/// 60 from one network address.
 #[utoipa::path(tag = "Sessions", operation_id = "createSession", request_body = SignIn,
     responses((status = 201, description = "The tokens of a new session", body = Session),
         (status = 401, description = "The e-mail address or the password is wrong"),

@@ -31,7 +31,7 @@ crate::text_enum! {
         ReferralLinksWrite = "referralLinks:write",
         /// Read the feed of events.
         EventsRead = "events:read",
-        /// Post billing events, usage and container states; see operator requests.
+        /// Post billing events, usage and container states; see and decline operator requests.
         OperatorBilling = "operator:billing",
         /// Decide on payouts, make batches and adjustments.
         OperatorPayouts = "operator:payouts",

@@ -10,7 +10,7 @@ use crate::id::{AccountId, ContainerId, PaymentId};
 use crate::money::{Currency, Money};
 
 crate::text_enum! {
-    /// What the billing system reports (domain section 5).
+    /// What the billing system reports.
     pub enum BillingEventType {
         /// A payment went through.
         PaymentSucceeded = "payment.succeeded",

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::models::{CommissionRow, CommissionStatus, LineId, NoCommissionReason};
+use super::resource::reason_schema;
 use super::{accrual, service};
 use crate::clock::Timestamp;
 use crate::containers::BillingPeriod;
@@ -34,7 +35,7 @@ pub struct Explanation {
     /// Where it stands.
     pub status: CommissionStatus,
     /// Why nothing was earned, or why it was adjusted; null for a commission that was earned.
-    #[schema(required = true, example = json!(null))]
+    #[schema(required = true, schema_with = reason_schema)]
     pub reason: Option<String>,
     /// The rule that gave the rate; null where no rate was applied.
     #[schema(required = true)]
@@ -45,7 +46,7 @@ pub struct Explanation {
     /// Base × rate before rounding; null where no rate was applied.
     #[schema(required = true, pattern = r"^[0-9]+(\.[0-9]+)?$", example = "0.015")]
     pub unrounded: Option<String>,
-    /// How it was rounded.
+    /// How commissions are rounded; an adjustment is not.
     pub rounding: Rounding,
     /// What was earned, before refunds; signed for an adjustment.
     pub amount: Money,

@@ -24,7 +24,7 @@ crate::text_enum! {
 }
 
 crate::text_enum! {
-    /// Where a commission stands (domain section 5).
+    /// Where a commission stands.
     pub enum CommissionStatus {
         /// The client may still get a full refund.
         InReview = "inReview",
@@ -50,7 +50,7 @@ impl CommissionStatus {
 }
 
 crate::text_enum! {
-    /// Why a payment earned nothing; the first that fits, in this order (domain section 5).
+    /// Why a payment earned nothing; the first that fits, in this order.
     pub enum NoCommissionReason {
         /// The manager paid for the container itself.
         PaidByManager = "paidByManager",

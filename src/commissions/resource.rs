@@ -1,14 +1,19 @@
 //! Commissions and adjustments as the API shows them. No rules.
 
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 
-use super::models::{CommissionRow, CommissionStatus, LineId, LineKind};
+use super::models::{CommissionRow, CommissionStatus, LineId, LineKind, NoCommissionReason};
+use crate::billing::RefundReason;
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
 use crate::http::export::{Cell, ExportRow};
 use crate::id::{AccountId, ContainerId, PaymentId, PayoutId};
 use crate::money::{Money, Rate};
+use crate::payouts::adjustments::AdjustmentReason;
+use crate::text_enum::list;
 
 /// What a payment earned, or an adjustment of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -21,7 +26,7 @@ pub struct Commission {
     /// Where it stands.
     pub status: CommissionStatus,
     /// Why nothing was earned, or why it was adjusted; null for a commission that was earned.
-    #[schema(required = true, example = json!(null))]
+    #[schema(required = true, schema_with = reason_schema)]
     pub reason: Option<String>,
     /// The client that paid; null for an adjustment that is about none.
     #[schema(required = true)]
@@ -111,6 +116,24 @@ pub struct PaymentReference {
     pub occurred_at: Timestamp,
     /// The billing period that was paid.
     pub billing_period: BillingPeriod,
+}
+
+/// A reason with every word that it can be.
+pub(super) fn reason_schema() -> Schema {
+    let description = format!(
+        "Why nothing was earned, or why it was adjusted; null for a commission that was earned.\n\n\
+         Why nothing was earned, the first that fits:\n\n{}\n\n\
+         Why a commission that a payout had taken was adjusted:\n\n{}\n\n\
+         Why the operator made an adjustment:\n\n{}",
+        list(NoCommissionReason::MEANINGS),
+        list(RefundReason::MEANINGS),
+        list(AdjustmentReason::MEANINGS),
+    );
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some(description))
+        .examples([json!(null)])
+        .into()
 }
 
 impl SubAccountReference {

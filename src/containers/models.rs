@@ -12,7 +12,7 @@ use crate::money::{Currency, Money, Rate};
 use crate::operator_requests::OperatorRequest;
 
 crate::text_enum! {
-    /// What Stape hosts (domain section 4).
+    /// What Stape hosts.
     pub enum Product {
         /// A server-side tag manager container.
         SgtmContainer = "sgtmContainer",
@@ -81,7 +81,7 @@ crate::text_enum! {
 }
 
 impl SubscriptionStatus {
-    /// Whether the subscription makes its container a paid one, price permitting (domain section 2).
+    /// Whether the subscription makes its container a paid one, price permitting.
     #[must_use]
     pub const fn is_live(self) -> bool {
         matches!(self, Self::Active | Self::PastDue)

@@ -59,8 +59,8 @@ codes! {
     InvalidCredentials, "invalidCredentials", 401, "The credentials are not valid", "Use a key or token that is complete, current and not revoked; sign in again, or make a new key.";
     ConflictingCredentials, "conflictingCredentials", 401, "Two different credentials were sent", "Send one credential, in one header.";
     InsufficientScope, "insufficientScope", 403, "The credential lacks a scope", "Use a credential with the scope that `detail` names.";
-    NotPartner, "notPartner", 403, "Only partners can do this", "Join the partner program first: see `POST /v3/partner-applications`.";
-    WrongAccountKind, "wrongAccountKind", 403, "Another kind of account is needed", "Use a credential of the kind of account that `detail` names.";
+    NotPartner, "notPartner", 403, "Only partners can do this", "The account has to join the partner program first: see `POST /v3/partner-applications`.";
+    WrongAccountKind, "wrongAccountKind", 403, "Another kind of account is needed", "Use a credential of the kind of account that `detail` names; an operator names an account of that kind.";
     OwnerRequired, "ownerRequired", 403, "Only an owner's login can do this", "Sign in as an owner of the account; keys, members and sessions on behalf of a client cannot.";
     LoginRequired, "loginRequired", 403, "Only a person's login can do this", "Sign in with e-mail address and password; keys and sessions on behalf of a client cannot.";
     AccountBlocked, "accountBlocked", 403, "The account is blocked", "Ask the operator's support why the account is blocked. Where somebody else acts on a blocked account, as with its payouts, the status is 409.";

@@ -40,7 +40,7 @@ pub struct CurrencyLedger {
     pub ready: Money,
     /// In open payouts.
     pub in_payout: Money,
-    /// Paid out.
+    /// Paid out. What the bank sent back (`payoutReturned`) stays in it, and is ready once more.
     pub paid: Money,
 }
 

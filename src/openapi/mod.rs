@@ -119,6 +119,25 @@ mod tests {
     }
 
     #[test]
+    fn no_text_refers_to_papers_that_its_readers_do_not_have() {
+        let document = json(&document()).unwrap().to_string();
+        assert!(!document.contains("domain section") && !document.contains("our default"));
+    }
+
+    #[test]
+    fn a_reason_has_every_word_with_its_meaning() {
+        let document = json(&document()).unwrap();
+        for schema in ["Commission", "Explanation"] {
+            let reason = &document["components"]["schemas"][schema]["properties"]["reason"];
+            assert_eq!(reason["type"], serde_json::json!(["string", "null"]));
+            let said = reason["description"].as_str().unwrap();
+            for word in ["paidByManager", "roundedToZero", "chargeback", "correction", "payoutReturned"] {
+                assert!(said.contains(&format!("- `{word}`: ")), "{schema}: {word}");
+            }
+        }
+    }
+
+    #[test]
     fn what_accounts_call_names_their_kinds() {
         let document = json(&document()).unwrap();
         for operation in operations(&document) {

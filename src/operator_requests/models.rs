@@ -12,7 +12,7 @@ use crate::id::{AccountId, ContainerId, OperatorRequestId, Resource};
 use crate::sub_accounts::Billing;
 
 crate::text_enum! {
-    /// What is asked for (domain section 4).
+    /// What is asked for.
     pub enum OperatorRequestType {
         /// Another plan or billing period for a container.
         PlanChange = "planChange",

@@ -58,7 +58,7 @@ pub struct OverrideRow {
 }
 
 crate::text_enum! {
-    /// Which rule gave a rate; the first that fits wins, in this order (domain section 2).
+    /// Which rule gave a rate; the first that fits wins, in this order.
     pub enum RateSource {
         /// The partner's override for the product.
         PartnerProduct = "partnerProduct",

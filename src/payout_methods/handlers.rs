@@ -45,7 +45,8 @@ async fn list(who: Manager<Owner>, app: App, page: Page) -> Result<Listing> {
 /// Makes it or replaces it; needs the password of the login that is used. All owners of the account are told by mail, and
 /// automatic payouts of the currency wait for 72 hours. `ach` pays in USD alone, `sepa` in EUR alone, `paypal` in the
 /// currencies that PayPal pays out in, `swift` and `wise` in every currency of the program. A currency that the program does not
-/// have is 422 `currencyNotSupported`. A payout that was requested before keeps the method that it was requested with.
+/// have is 422 `currencyNotSupported`. A payout that was requested before keeps the method that it was requested with. Limit: 10
+/// tries at the password per 5 minutes, here and where the password is changed.
 #[utoipa::path(tag = "Payouts", operation_id = "setPayoutMethod", request_body = SetPayoutMethod,
     params(("currency" = Currency, Path, description = "ISO 4217 code of the currency")),
     responses((status = 200, description = "The method, masked", body = PayoutMethod)),

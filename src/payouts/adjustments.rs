@@ -32,7 +32,7 @@ crate::text_enum! {
         Correction = "correction",
         /// The program gives more than was earned.
         Bonus = "bonus",
-        /// What was earned by fraud.
+        /// It was earned by fraud.
         Fraud = "fraud",
         /// A refund or chargeback was taken back.
         RefundReversed = "refundReversed",

@@ -32,7 +32,7 @@ crate::text_enum! {
     pub enum BatchFormat {
         /// Wise's batch payments: a line of column names, then a transfer in each line.
         WiseCsv = "wiseCsv",
-        /// `PayPal`'s Payouts: a transfer in each line.
+        /// PayPal's Payouts: a transfer in each line.
         PaypalCsv = "paypalCsv",
     }
 }

@@ -12,7 +12,7 @@ use crate::money::{Currency, Money};
 use crate::payout_methods::MethodType;
 
 crate::text_enum! {
-    /// Where a payout stands (domain section 7).
+    /// Where a payout stands.
     pub enum PayoutStatus {
         /// Waits for the operator.
         Requested = "requested",

@@ -122,7 +122,8 @@ pub struct PayoutPreview {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PayoutRefusal {
-    /// The code of the problem that a request would be answered.
+    /// The code of the problem that a request would be answered: `notPartner`, `accountBlocked`, `belowMinimum` or
+    /// `payoutMethodMissing`.
     #[schema(example = "belowMinimum")]
     pub code: String,
     /// What is missing.

@@ -13,7 +13,7 @@ use crate::money::Money;
 use crate::operator_requests::OperatorRequest;
 
 crate::text_enum! {
-    /// How a client came to its manager (domain section 3).
+    /// How a client came to its manager.
     pub enum Origin {
         /// The manager created it.
         Created = "created",
@@ -150,7 +150,8 @@ pub struct CreateSubAccount {
     #[validate(custom(function = "crate::accounts::models::validate_name"))]
     #[schema(min_length = 1, max_length = 100, example = "Lovelace")]
     pub last_name: String,
-    /// Whether to mail the client a link to set its password.
+    /// Whether to mail the client a link to set its password. When left out it is false: the client is told by mail all the
+    /// same, without a link.
     #[serde(default)]
     pub send_invite: bool,
 }

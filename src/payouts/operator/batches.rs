@@ -12,7 +12,7 @@ use crate::state::App;
 
 /// Send approved payouts as a batch.
 ///
-/// Moves the approved payouts of the currency to processing, all at once: with `paypalCsv` those to `PayPal`, with `wiseCsv`
+/// Moves the approved payouts of the currency to processing, all at once: with `paypalCsv` those to PayPal, with `wiseCsv`
 /// all others. Payouts of blocked partners stay approved. `GET …/file` gives the file for the bank.
 #[utoipa::path(
     tag = "Operator: payouts",
@@ -59,7 +59,7 @@ pub(super) async fn get_payout_batch(
 /// The file of a payout batch.
 ///
 /// As the bank takes it; the same bytes every time. The reference in each line is the payout's id. Wise's file has a line of
-/// column names, `PayPal`'s has none (recipient, amount, currency, payout id, note, wallet).
+/// column names, PayPal's has none (recipient, amount, currency, payout id, note, wallet).
 #[utoipa::path(
     tag = "Operator: payouts",
     operation_id = "getPayoutBatchFile",

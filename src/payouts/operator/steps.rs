@@ -71,7 +71,8 @@ pub(super) async fn reject_payout(
 /// Send a payout.
 ///
 /// While it is approved, for a transfer that is made by hand; `POST /v3/operator/payout-batches` sends many at once. Not of a
-/// blocked partner.
+/// blocked partner. The API shows the details of a payout method in the files of batches alone: for a transfer by hand the
+/// operator has to know them from elsewhere.
 #[utoipa::path(
     tag = "Operator: payouts",
     operation_id = "startPayout",
