@@ -57,6 +57,7 @@ async fn a_currency_outside_the_program_is_refused(app: &TestApp) {
     let yen = payment(&container).with("amount", money("2000", "JPY")).with("tax", money("0", "JPY"));
     let result = rejection(app, yen, "currencyNotSupported").await;
     assert_eq!(result["retryable"], false);
+    assert_eq!(result["problem"]["errors"][0]["code"], "currencyNotSupported");
     rejection(app, subscription(&container).with("price", money("2000", "JPY")), "currencyNotSupported").await;
 }
 
