@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
+use crate::http::trimmed;
 use crate::money::{Currency, Money, Rate};
 
 /// The key of a rate that holds for every product without one of its own.
@@ -87,6 +88,7 @@ pub struct Level {
     #[schema(minimum = 1, maximum = 20, example = 1)]
     pub level: i32,
     /// Its name.
+    #[serde(deserialize_with = "trimmed")]
     #[schema(min_length = 1, max_length = 100, example = "Partner")]
     pub name: String,
     /// Paid containers that reach it.
@@ -132,6 +134,7 @@ pub struct Plan {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,50}$", example = "pro")]
     pub plan: String,
     /// What people call it.
+    #[serde(deserialize_with = "trimmed")]
     #[schema(min_length = 1, max_length = 100, example = "Pro")]
     pub label: String,
     /// Requests a month; null is without limit.

@@ -13,6 +13,7 @@ both_engines!(
     a_payment_is_rated_by_the_version_of_its_time,
     an_unchanged_program_makes_no_new_version,
     every_contradiction_is_told_at_once,
+    names_are_trimmed,
     of_two_changes_at_once_one_wins,
     only_the_operators_program_scope_changes_it,
     what_is_in_use_stays,
@@ -153,6 +154,20 @@ async fn every_contradiction_is_told_at_once(app: &TestApp) {
     put(app.operator().await, &tag, &json!([])).await.problem("validationFailed");
     put(app.operator().await, &tag, &json!({})).await.problem("validationFailed");
     assert_eq!(program(app).await.0["version"], 1);
+}
+
+async fn names_are_trimmed(app: &TestApp) {
+    let changed = change(app, |program| {
+        program["levels"][0]["name"] = json!(" Bronze\t");
+        program["plans"][0]["label"] = json!("\u{a0}Gratis ");
+    })
+    .await;
+    assert_eq!((&changed["levels"][0]["name"], &changed["plans"][0]["label"]), (&json!("Bronze"), &json!("Gratis")));
+    let found = refused(app, |program| {
+        program["levels"][0]["name"] = json!("  ");
+        program["plans"][0]["label"] = json!("Gra\u{202e}sit");
+    });
+    assert_eq!(found.await, ["/levels/0/name", "/plans/0/label"]);
 }
 
 async fn what_is_in_use_stays(app: &TestApp) {
