@@ -35,7 +35,7 @@ pub struct AttachSubAccount {
     pub email: String,
     /// The exact name of one of its containers.
     #[serde(default, deserialize_with = "trimmed")]
-    #[validate(length(min = 1, max = 100))]
+    #[validate(custom(function = "accounts::models::validate_name"))]
     #[schema(min_length = 1, max_length = 100, example = "Shop, server side")]
     pub container_name: Option<String>,
     /// True instead of a container's name where it has no containers: then the client is asked by mail.

@@ -101,6 +101,8 @@ async fn attaching_wants_one_proof(app: &TestApp) {
     let bad = json!({"email": "nobody", "containerName": " "});
     let problem = agency.login.post("/v3/sub-accounts/attach", &bad).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/containerName", "/email"]);
+    let no_name = attach(&agency, "nobody@example.com", "shop\u{202e}pohs").await.problem("validationFailed");
+    assert_eq!(places(&no_name), ["/containerName"]);
     let client = app.standard().await;
     client.login.post("/v3/sub-accounts/attach", &bad).await.problem("wrongAccountKind");
     let key = app.api_key(&agency, &["subAccounts:read"]).await;
