@@ -89,7 +89,10 @@ pub fn decline(conn: &mut Conn, context: &Context, client_id: AccountId, id: Acc
             set(conn, context, &link, Access::Declined, EventType::AccessDeclined)?;
         }
         // The manager is told nothing: it could not know that there is such an account.
-        RequestKind::Link => audit::record(conn, context, Some(client_id), "subAccount.linkDeclined", id, None)?,
+        RequestKind::Link => {
+            audit::record(conn, context, Some(client_id), "subAccount.linkDeclined", id, None)?;
+            events::record(conn, context, client_id, EventType::AccessDeclined, client_id)?;
+        }
     }
     Ok(requests::find(conn, client_id, id)?.1)
 }
