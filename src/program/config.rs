@@ -138,9 +138,11 @@ pub struct Plan {
     #[schema(min_length = 1, max_length = 100, example = "Pro")]
     pub label: String,
     /// Requests a month; null is without limit.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, minimum = 1, example = 500_000)]
     pub request_limit: Option<i64>,
     /// List prices in the program currency, without tax; null is by agreement.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true)]
     pub price: Option<PlanPrice>,
 }

@@ -16,6 +16,7 @@ both_engines!(
     names_are_trimmed,
     of_two_changes_at_once_one_wins,
     only_the_operators_program_scope_changes_it,
+    what_a_plan_leaves_open_is_said_by_null,
     what_is_in_use_stays,
 );
 
@@ -154,6 +155,20 @@ async fn every_contradiction_is_told_at_once(app: &TestApp) {
     put(app.operator().await, &tag, &json!([])).await.problem("validationFailed");
     put(app.operator().await, &tag, &json!({})).await.problem("validationFailed");
     assert_eq!(program(app).await.0["version"], 1);
+}
+
+async fn what_a_plan_leaves_open_is_said_by_null(app: &TestApp) {
+    for field in ["requestLimit", "price"] {
+        let found = refused(app, |program| {
+            program["plans"][1].as_object_mut().expect("a plan").remove(field);
+        });
+        assert_eq!(found.await, [format!("/plans/1/{field}")]);
+    }
+    let open = change(app, |program| {
+        program["plans"][1]["requestLimit"] = Value::Null;
+        program["plans"][1]["price"] = Value::Null;
+    });
+    assert_eq!(open.await["plans"][1]["requestLimit"], Value::Null);
 }
 
 async fn names_are_trimmed(app: &TestApp) {
