@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{Object, ObjectBuilder};
 
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
@@ -97,8 +100,19 @@ pub struct Level {
     /// Referral value that reaches it, in the program currency.
     pub min_referral_value: Money,
     /// Percent by product, and `default` for every other.
-    #[schema(value_type = BTreeMap<String, Rate>, example = json!({"default": "30"}))]
+    #[schema(schema_with = rates_schema)]
     pub rates: BTreeMap<String, Rate>,
+}
+
+fn rates_schema() -> Object {
+    let rate = || Ref::from_schema_name(Rate::name());
+    ObjectBuilder::new()
+        .description(Some("Percent by product, and `default` for every other."))
+        .property(DEFAULT_RATE, rate())
+        .required(DEFAULT_RATE)
+        .additional_properties(Some(rate()))
+        .examples([json!({DEFAULT_RATE: "30"})])
+        .into()
 }
 
 impl Level {
