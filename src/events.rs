@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use actix_web::get;
 use diesel::prelude::*;
+use diesel::result::Error::RollbackTransaction;
 use diesel::sql_types::{Array, BigInt, Text};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,11 +41,11 @@ crate::text_enum! {
         SubAccountUpdated = "subAccount.updated",
         /// A client and a manager were separated.
         SubAccountDetached = "subAccount.detached",
-        /// A manager asked for access.
+        /// A manager asked for access or, in the client's feed alone, to manage the account.
         AccessRequested = "access.requested",
         /// A client granted access.
         AccessGranted = "access.granted",
-        /// A client declined access.
+        /// A client declined access or, in its own feed alone, to be managed.
         AccessDeclined = "access.declined",
         /// A client took access back.
         AccessRevoked = "access.revoked",
@@ -204,6 +205,28 @@ pub fn record(
     resource: impl Into<Resource>,
 ) -> Result<()> {
     record_many(conn, context.now, &[NewEvent { account_id, event_type, resource: resource.into() }])
+}
+
+/// [`record`], or, where nobody is to be told, the same work without a trace: the time that it takes does not tell which.
+///
+/// # Errors
+/// The database's failure; an account that does not exist.
+pub fn record_if(
+    conn: &mut Conn,
+    context: &Context,
+    is_told: bool,
+    account_id: AccountId,
+    event_type: EventType,
+    resource: impl Into<Resource>,
+) -> Result<()> {
+    let recorded = conn.transaction(|conn| {
+        record(conn, context, account_id, event_type, resource)?;
+        if is_told { Ok(()) } else { Err(Error::Database(RollbackTransaction)) }
+    });
+    match recorded {
+        Err(Error::Database(RollbackTransaction)) => Ok(()),
+        recorded => recorded,
+    }
 }
 
 /// Appends events to the feeds of their accounts: one update per account, in the order of their ids, and the events of

@@ -113,6 +113,17 @@ impl Violation {
     }
 }
 
+/// The detail of a body that breaks these rules.
+fn told(violations: &[Violation]) -> String {
+    match violations {
+        [one] => {
+            let place = one.pointer.as_deref().filter(|pointer| !pointer.is_empty());
+            format!("{} {}", place.unwrap_or("the body"), one.detail)
+        }
+        many => format!("{} rules are broken; see errors", many.len()),
+    }
+}
+
 impl Problem {
     /// A refusal with its explanation.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
@@ -164,21 +175,18 @@ impl Problem {
     /// A body that breaks rules: 422.
     #[must_use]
     pub fn validation(violations: Vec<Violation>) -> Self {
-        let detail = match violations.as_slice() {
-            [one] => {
-                let place = one.pointer.as_deref().filter(|pointer| !pointer.is_empty());
-                format!("{} {}", place.unwrap_or("the body"), one.detail)
-            }
-            many => format!("{} rules are broken; see errors", many.len()),
-        };
+        let detail = told(&violations);
         Self { violations, ..Self::new(Code::ValidationFailed, detail) }
     }
 
-    /// The same refusal of an element that stands at `prefix` in the body: its pointers start there.
+    /// The same refusal of an element that stands at `prefix` in the body: its pointers start there, also in the detail.
     #[must_use]
     pub fn within(mut self, prefix: &str) -> Self {
         for violation in &mut self.violations {
             violation.pointer = violation.pointer.take().map(|pointer| format!("{prefix}{pointer}"));
+        }
+        if self.code == Code::ValidationFailed {
+            self.detail = told(&self.violations);
         }
         self
     }

@@ -37,6 +37,8 @@ pub trait CommandRule: 'static {
     const LIMIT_BYTES: usize = BODY_LIMIT_BYTES;
     /// Whether the rules of the fields are left to the operation, which reports them for each element.
     const ELEMENTS_BY_THEMSELVES: bool = false;
+    /// Whether no body at all stands for `{}`.
+    const MAY_BE_EMPTY: bool = false;
 }
 
 /// Whether an operation takes an idempotency key.
@@ -67,8 +69,18 @@ pub struct Refused;
 #[derive(Debug)]
 pub struct OfElements;
 
+/// Takes an idempotency key, and an empty body: none of its fields is required. Document it with
+/// `extensions(("x-body" = json!("optional")))`.
+#[derive(Debug)]
+pub struct OrNothing;
+
 impl CommandRule for Optional {
     const KEY: KeyRule = KeyRule::Optional;
+}
+
+impl CommandRule for OrNothing {
+    const KEY: KeyRule = KeyRule::Optional;
+    const MAY_BE_EMPTY: bool = true;
 }
 
 impl CommandRule for Required {
@@ -141,7 +153,8 @@ impl<T: DeserializeOwned + Validate + 'static, R: CommandRule> FromRequest for C
         let payload = payload.take();
         Box::pin(async move {
             let key = key?;
-            let bytes = collect_whole::<T>(headers, payload, R::LIMIT_BYTES).await?;
+            let bytes =
+                collect_whole(headers, payload, R::LIMIT_BYTES, R::MAY_BE_EMPTY || has_no_fields::<T>()).await?;
             let value = parse::<R>(&bytes)?;
             let key = key.map(|key| key.sealed(&path, &value)).transpose()?;
             let input = if R::ELEMENTS_BY_THEMSELVES { json::of_shape(value)? } else { json::from_value(value)? };
@@ -159,11 +172,15 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for Body<T> {
         let headers = BodyHeaders::of(request);
         let payload = payload.take();
         Box::pin(async move {
-            let bytes = collect_whole::<T>(headers, payload, BODY_LIMIT_BYTES).await?;
+            let bytes = collect_whole(headers, payload, BODY_LIMIT_BYTES, has_no_fields::<T>()).await?;
             let value = json::parse(&bytes)?;
             Ok(Self { input: json::from_value(value)?, request_id })
         })
     }
+}
+
+fn has_no_fields<T: 'static>() -> bool {
+    TypeId::of::<T>() == TypeId::of::<NoFields>()
 }
 
 /// What the headers say of the body.
@@ -204,7 +221,12 @@ fn parse<R: CommandRule>(bytes: &[u8]) -> Result<Value, Problem> {
 }
 
 /// A body that says it is JSON. What is left of a body that is refused, the middleware reads and drops.
-async fn collect_whole<T: 'static>(headers: BodyHeaders, payload: Payload, limit: usize) -> Result<web::BytesMut> {
+async fn collect_whole(
+    headers: BodyHeaders,
+    payload: Payload,
+    limit: usize,
+    may_be_empty: bool,
+) -> Result<web::BytesMut> {
     if headers.content_length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
@@ -212,7 +234,7 @@ async fn collect_whole<T: 'static>(headers: BodyHeaders, payload: Payload, limit
         .await
         .map_err(|_| Error::refused(Code::RequestTimeout, "the body did not arrive within 30 seconds"))??;
     if bytes.is_empty() {
-        if TypeId::of::<T>() == TypeId::of::<NoFields>() {
+        if may_be_empty {
             return Ok(web::BytesMut::from("{}"));
         }
         return Err(Error::refused(Code::InvalidJson, "the body is empty; send a JSON object"));

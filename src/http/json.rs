@@ -200,7 +200,9 @@ fn collect_rules(errors: &ValidationErrors, pointer: &str, violations: &mut Vec<
     }
 }
 
-fn rule_violation(pointer: &str, rule: &ValidationError) -> Violation {
+/// A rule that the field at `pointer` breaks.
+#[must_use]
+pub fn rule_violation(pointer: &str, rule: &ValidationError) -> Violation {
     let detail = rule.message.as_ref().map_or_else(|| rule_detail(rule), ToString::to_string);
     Violation::at(pointer, camel_case(&rule.code), detail)
 }

@@ -21,7 +21,9 @@ mod strict;
 mod unique;
 
 pub use etag::{IfMatch, conditional, conditional_bytes, conditional_tagged, etag, etag_in_two};
-pub use extract::{Batch, Body, Command, CommandRule, KeyRule, NoFields, OfElements, Optional, Refused, Required};
+pub use extract::{
+    Batch, Body, Command, CommandRule, KeyRule, NoFields, OfElements, Optional, OrNothing, Refused, Required,
+};
 pub use page::{Listing, Page, Rows, list_type};
 pub use patch::{Patch, Trim, present, trimmed, trimmed_present};
 pub use problem::PROBLEM_JSON;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
+use percent_encoding::percent_decode_str;
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::form_urlencoded;
@@ -67,16 +68,20 @@ impl<T: DeserializeOwned> FromRequest for Filter<T> {
 }
 
 /// The parameters of a query string, without those that are violations already, and those that become violations because they
-/// come twice or hold U+0000.
+/// come twice, are no UTF-8 or hold U+0000.
 pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
     let sent: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    // The same ones before they were decoded, which put U+FFFD for what is no character.
+    let encoded = query.split('&').filter(|pair| !pair.is_empty());
     let mut pairs = Pairs::new();
-    for (index, (name, value)) in sent.iter().enumerate() {
+    for (index, ((name, value), encoded)) in sent.iter().zip(encoded).enumerate() {
         if violations.iter().any(|violation| violation.parameter.as_ref() == Some(name)) {
             continue;
         }
         let refused = if sent.iter().skip(index + 1).any(|(other, _)| other == name) {
             Some(("duplicate", "must be there only once; separate several values with commas"))
+        } else if percent_decode_str(encoded).decode_utf8().is_err() {
+            Some(("encoding", "must be UTF-8, percent-encoded"))
         } else if value.contains('\0') {
             Some(("nullCharacter", "must not contain the character U+0000"))
         } else {
@@ -263,6 +268,15 @@ mod tests {
     #[test]
     fn a_parameter_comes_once() {
         assert_eq!(refused("needed=true&needed=true&needed=false"), named("needed", "duplicate"));
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_utf_8_is_named_and_another_one_is_read() {
+        for bytes in ["%FF", "a%C3", "%ED%A0%80", "+%80+"] {
+            assert_eq!(refused(&format!("needed=true&&atLeast={bytes}")), named("atLeast", "encoding"));
+        }
+        assert_eq!(refused("needed=true&a%FF=1"), named("a\u{fffd}", "encoding"));
+        assert!(read("needed=true&other=%EF%BF%BD+%C3%A4ä&&").is_ok());
     }
 
     #[test]

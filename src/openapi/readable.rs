@@ -3,6 +3,7 @@
 //! nothing that the server checks.
 //!
 //! `x-body-any-of` of an operation in the code becomes `anyOf` of its body: rules between fields, which utoipa cannot derive.
+//! `x-body` (`optional`) says that the body may be left out.
 //! `x-elements` (the codes with which one can be refused) says that an element of the body's batch is answered by itself,
 //! whatever it is.
 //! `x-accounts` of an operation says in the code `any`, `manager`, `partner`, `standard` or nothing (operators, visitors); in
@@ -15,6 +16,7 @@ use super::samples::{Sender, sample};
 use super::{examples, texts};
 use crate::error::Result;
 
+const BODY: &str = "x-body";
 const BODY_ANY_OF: &str = "x-body-any-of";
 const ELEMENTS: &str = "x-elements";
 
@@ -32,6 +34,7 @@ pub(super) fn complete(document: &mut Value) -> Result<()> {
     let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
     for (_, operation) in operations(document) {
         say_who(operation);
+        say_whether_needed(operation);
         show_parameters(operation, &schemas);
         show_bodies(operation, &schemas);
     }
@@ -198,6 +201,13 @@ fn say_who(operation: &mut Map<String, Value>) {
     operation.insert("description".to_owned(), Value::String(description));
 }
 
+fn say_whether_needed(operation: &mut Map<String, Value>) {
+    let is_optional = operation.remove(BODY).is_some_and(|need| need == "optional");
+    if let Some(body) = operation.get_mut("requestBody").filter(|_| is_optional).and_then(Value::as_object_mut) {
+        body.insert("required".to_owned(), json!(false));
+    }
+}
+
 fn show_parameters(operation: &mut Map<String, Value>, schemas: &Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         show_parameter(parameter, schemas);
@@ -326,6 +336,16 @@ mod tests {
         let mut public = json!({"description": "Anybody.", "security": [{}]});
         say_who(public.as_object_mut().unwrap());
         assert_eq!(public["description"], "Anybody.");
+    }
+
+    #[test]
+    fn a_body_that_may_be_left_out_is_not_required() {
+        let mut operation = json!({"x-body": "optional", "requestBody": {"required": true}});
+        say_whether_needed(operation.as_object_mut().unwrap());
+        assert_eq!(operation, json!({"requestBody": {"required": false}}));
+        let mut needed = json!({"requestBody": {"required": true}});
+        say_whether_needed(needed.as_object_mut().unwrap());
+        assert_eq!(needed, json!({"requestBody": {"required": true}}));
     }
 
     #[test]

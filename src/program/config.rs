@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{Object, ObjectBuilder};
 
 use crate::clock::Timestamp;
 use crate::containers::{BillingPeriod, Product};
+use crate::http::trimmed;
 use crate::money::{Currency, Money, Rate};
 
 /// The key of a rate that holds for every product without one of its own.
@@ -87,6 +91,7 @@ pub struct Level {
     #[schema(minimum = 1, maximum = 20, example = 1)]
     pub level: i32,
     /// Its name.
+    #[serde(deserialize_with = "trimmed")]
     #[schema(min_length = 1, max_length = 100, example = "Partner")]
     pub name: String,
     /// Paid containers that reach it.
@@ -95,8 +100,19 @@ pub struct Level {
     /// Referral value that reaches it, in the program currency.
     pub min_referral_value: Money,
     /// Percent by product, and `default` for every other.
-    #[schema(value_type = BTreeMap<String, Rate>, example = json!({"default": "30"}))]
+    #[schema(schema_with = rates_schema)]
     pub rates: BTreeMap<String, Rate>,
+}
+
+fn rates_schema() -> Object {
+    let rate = || Ref::from_schema_name(Rate::name());
+    ObjectBuilder::new()
+        .description(Some("Percent by product, and `default` for every other."))
+        .property(DEFAULT_RATE, rate())
+        .required(DEFAULT_RATE)
+        .additional_properties(Some(rate()))
+        .examples([json!({DEFAULT_RATE: "30"})])
+        .into()
 }
 
 impl Level {
@@ -132,12 +148,15 @@ pub struct Plan {
     #[schema(pattern = "^[A-Za-z0-9._-]{1,50}$", example = "pro")]
     pub plan: String,
     /// What people call it.
+    #[serde(deserialize_with = "trimmed")]
     #[schema(min_length = 1, max_length = 100, example = "Pro")]
     pub label: String,
     /// Requests a month; null is without limit.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true, minimum = 1, example = 500_000)]
     pub request_limit: Option<i64>,
     /// List prices in the program currency, without tax; null is by agreement.
+    #[serde(deserialize_with = "Option::deserialize")]
     #[schema(required = true)]
     pub price: Option<PlanPrice>,
 }

@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use url::{Host, Url};
 
 use super::config::{CurrencyTerms, DEFAULT_RATE, Level, Plan, ProgramConfig};
+use crate::accounts::models::validate_name;
 use crate::containers::Product;
 use crate::error::{Violation, pointer_to};
+use crate::http::json;
 use crate::money::Money;
 
 const MAX_CURRENCIES: usize = 50;
@@ -15,7 +17,6 @@ const MAX_HOSTS: usize = 100;
 const MAX_LEVELS: usize = 20;
 const MAX_PLANS: usize = 200;
 const MAX_DAYS: u32 = 3_650;
-const MAX_NAME: usize = 100;
 const MAX_PLAN_NAME: usize = 50;
 const MAX_URL: usize = 2_000;
 
@@ -56,12 +57,8 @@ impl Found {
         }
     }
 
-    fn text(&mut self, pointer: &str, text: &str) {
-        let is_plain = text.trim() == text && !text.chars().any(char::is_control);
-        if !is_plain || !(1..=MAX_NAME).contains(&text.chars().count()) {
-            let detail = format!("must be one line of 1 to {MAX_NAME} characters, without spaces around it");
-            self.note(pointer, "length", detail);
-        }
+    fn name(&mut self, pointer: &str, name: &str) {
+        self.0.extend(validate_name(name).err().map(|rule| json::rule_violation(pointer, &rule)));
     }
 
     fn currencies(&mut self, config: &ProgramConfig) {
@@ -124,7 +121,7 @@ impl Found {
             if level.level != number {
                 self.note(format!("{pointer}/level"), "order", format!("must be {number}: levels count from 1"));
             }
-            self.text(&format!("{pointer}/name"), &level.name);
+            self.name(&format!("{pointer}/name"), &level.name);
             if level.min_paid_containers < 0 {
                 self.note(format!("{pointer}/minPaidContainers"), "range", "must not be negative");
             }
@@ -180,7 +177,7 @@ impl Found {
             let detail = format!("must be 1 to {MAX_PLAN_NAME} letters, digits, hyphens, underscores or dots");
             self.note(format!("{pointer}/plan"), "malformed", detail);
         }
-        self.text(&format!("{pointer}/label"), &plan.label);
+        self.name(&format!("{pointer}/label"), &plan.label);
         if plan.request_limit.is_some_and(|limit| limit < 1) {
             self.note(format!("{pointer}/requestLimit"), "range", "must be at least 1, or null");
         }

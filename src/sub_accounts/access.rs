@@ -3,7 +3,7 @@
 
 use diesel::dsl::max;
 use diesel::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::links;
 use super::models::{Access, LinkRow, Origin};
@@ -52,7 +52,7 @@ pub fn request(
         Access::None | Access::Declined => refuse_too_soon(conn, context.now, &link)?,
     }
     let request_id = requests::file(conn, context, Some(client_id), manager_id, RequestKind::Access)?;
-    set(conn, context, &link, Access::Requested, EventType::AccessRequested)?;
+    set(conn, context, &link, Access::Requested, EventType::AccessRequested, None)?;
     let manager = accounts::service::find(conn, manager_id)?.signature();
     links::write_to(conn, context, client_id, &Letter::AccessRequested { manager, request_id })?;
     Ok(requests::find(conn, client_id, request_id)?.1)
@@ -68,7 +68,7 @@ pub fn approve(conn: &mut Conn, context: &Context, client_id: AccountId, id: Acc
     match row.kind {
         RequestKind::Access => {
             let link = links::managed_by(conn, row.manager_id, client_id)?;
-            set(conn, context, &link, Access::Granted, EventType::AccessGranted)?;
+            set(conn, context, &link, Access::Granted, EventType::AccessGranted, None)?;
         }
         RequestKind::Link => {
             links::link(conn, context, client_id, row.manager_id, Origin::Attached, Access::None)?;
@@ -77,19 +77,29 @@ pub fn approve(conn: &mut Conn, context: &Context, client_id: AccountId, id: Acc
     Ok(requests::find(conn, client_id, id)?.1)
 }
 
-/// The client says no.
+/// The client says no; the reason, if it gives one, is for the audit logs.
 ///
 /// # Errors
 /// 404; 409 `accessRequestClosed`.
-pub fn decline(conn: &mut Conn, context: &Context, client_id: AccountId, id: AccessRequestId) -> Result<AccessRequest> {
+pub fn decline(
+    conn: &mut Conn,
+    context: &Context,
+    client_id: AccountId,
+    id: AccessRequestId,
+    reason: Option<&str>,
+) -> Result<AccessRequest> {
     let row = answer(conn, context, client_id, id, RequestStatus::Declined)?;
+    let details = reason.map(|reason| json!({ "reason": reason }));
     match row.kind {
         RequestKind::Access => {
             let link = links::managed_by(conn, row.manager_id, client_id)?;
-            set(conn, context, &link, Access::Declined, EventType::AccessDeclined)?;
+            set(conn, context, &link, Access::Declined, EventType::AccessDeclined, details.as_ref())?;
         }
         // The manager is told nothing: it could not know that there is such an account.
-        RequestKind::Link => audit::record(conn, context, Some(client_id), "subAccount.linkDeclined", id, None)?,
+        RequestKind::Link => {
+            audit::record(conn, context, Some(client_id), "subAccount.linkDeclined", id, details)?;
+            events::record(conn, context, client_id, EventType::AccessDeclined, client_id)?;
+        }
     }
     Ok(requests::find(conn, client_id, id)?.1)
 }
@@ -101,7 +111,7 @@ pub fn decline(conn: &mut Conn, context: &Context, client_id: AccountId, id: Acc
 pub fn revoke(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<()> {
     let (_, link) = links::lock_with_manager(conn, client_id)?;
     let link = link.filter(|link| link.access == Access::Granted).ok_or_else(Error::not_found)?;
-    set(conn, context, &link, Access::Declined, EventType::AccessRevoked)
+    set(conn, context, &link, Access::Declined, EventType::AccessRevoked, None)
 }
 
 /// A token by which the manager acts as its client; `session_id` is that of the manager's user, if it is one.
@@ -192,12 +202,19 @@ fn refuse_too_soon(conn: &mut Conn, now: Timestamp, link: &LinkRow) -> Result<()
     }
 }
 
-fn set(conn: &mut Conn, context: &Context, link: &LinkRow, access: Access, event: EventType) -> Result<()> {
+fn set(
+    conn: &mut Conn,
+    context: &Context,
+    link: &LinkRow,
+    access: Access,
+    event: EventType,
+    details: Option<&Value>,
+) -> Result<()> {
     diesel::update(sub_account_links::table.find((link.account_id, link.id)))
         .set((sub_account_links::access.eq(access), sub_account_links::access_changed_at.eq(context.now)))
         .execute(conn)?;
     for account_id in [link.account_id, link.client_id] {
-        audit::record(conn, context, Some(account_id), event.as_str(), link.client_id, None)?;
+        audit::record(conn, context, Some(account_id), event.as_str(), link.client_id, details.cloned())?;
         events::record(conn, context, account_id, event, link.client_id)?;
     }
     Ok(())

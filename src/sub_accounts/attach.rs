@@ -12,16 +12,16 @@ use super::models::{Access, Origin, SubAccount};
 use super::requests::{self, RequestKind};
 use super::{access, links, listing};
 use crate::accounts::{self, AccountKind, AccountRow};
-use crate::audit;
 use crate::clock::Timestamp;
 use crate::context::Context;
 use crate::db::Conn;
 use crate::db::schema::containers;
 use crate::error::{Code, Error, Result};
+use crate::events::EventType;
 use crate::http::trimmed;
 use crate::id::AccountId;
 use crate::mail::{self, Letter, Recipient};
-use crate::program;
+use crate::{audit, events, program};
 
 /// Which account to attach: by one of its containers, or, of an account without any, by asking it.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -35,7 +35,7 @@ pub struct AttachSubAccount {
     pub email: String,
     /// The exact name of one of its containers.
     #[serde(default, deserialize_with = "trimmed")]
-    #[validate(length(min = 1, max = 100))]
+    #[validate(custom(function = "accounts::models::validate_name"))]
     #[schema(min_length = 1, max_length = 100, example = "Shop, server side")]
     pub container_name: Option<String>,
     /// True instead of a container's name where it has no containers: then the client is asked by mail.
@@ -98,6 +98,8 @@ pub fn ask(conn: &mut Conn, context: &Context, manager_id: AccountId, email: &st
     let request_id = requests::file(conn, context, client.map(|account| account.id), manager_id, RequestKind::Link)?;
     let letter = Letter::LinkRequested { manager: manager.signature(), request_id };
     mail::enqueue(conn, context, Recipient::Email(email.to_owned()), &letter)?;
+    // Only the client is told: the manager could learn from its feed that there is such an account.
+    events::record_if(conn, context, client.is_some(), client_id, EventType::AccessRequested, client_id)?;
     let details = Some(json!({ "email": email }));
     audit::record(conn, context, Some(manager_id), "subAccount.linkRequested", request_id, details)
 }

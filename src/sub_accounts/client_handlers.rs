@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::http::routes::{ServiceConfig, scope};
-use crate::http::{Body, Command, Filter, Listing, NoFields, OneOf, Reply, list_type, trimmed};
+use crate::http::{Body, Command, Filter, Listing, NoFields, OneOf, OrNothing, Reply, list_type, trimmed};
 use crate::id::{AccessRequestId, AccountId};
 use crate::state::App;
 
@@ -64,6 +64,17 @@ pub struct CreateAgency {
     #[validate(custom(function = "crate::accounts::models::validate_email"))]
     #[schema(format = "email", max_length = 254, example = "agency@example.com")]
     pub email: String,
+}
+
+/// Why a request is declined, if the client tells.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeclineAccessRequest {
+    /// 1 to 1000 characters, for the audit log; of a request for access, for the manager's, too.
+    #[serde(default, deserialize_with = "trimmed")]
+    #[validate(length(min = 1, max = 1000))]
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S", example = "We work with another agency now")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -129,9 +140,10 @@ async fn approve_access_request(
     tag = "Manager",
     operation_id = "declineAccessRequest",
     params(("requestId" = AccessRequestId, Path, description = "Id of a pending request")),
-    request_body = NoFields,
+    request_body = DeclineAccessRequest,
     responses((status = 200, description = "The request", body = AccessRequest)),
-    extensions(("x-accounts" = json!("standard")), ("x-refusals" = json!(["accessRequestClosed"]))),
+    extensions(("x-body" = json!("optional")), ("x-accounts" = json!("standard")),
+        ("x-refusals" = json!(["accessRequestClosed"]))),
     security(("session" = ["owner"]))
 )]
 #[post("/{requestId}/decline")]
@@ -139,11 +151,11 @@ async fn decline_access_request(
     who: Standard<Owner>,
     app: App,
     id: web::Path<AccessRequestId>,
-    command: Command<NoFields>,
+    command: Command<DeclineAccessRequest, OrNothing>,
 ) -> Result<HttpResponse> {
     let client_id = who.account_id()?;
-    app.execute(who.principal(), command, move |conn, context, _| {
-        Reply::ok(&access::decline(conn, context, client_id, *id)?)
+    app.execute(who.principal(), command, move |conn, context, input| {
+        Reply::ok(&access::decline(conn, context, client_id, *id, input.reason.as_deref())?)
     })
     .await
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Account, Answer, START, TestApp, both_engines, feed};
+use crate::support::{Account, Answer, START, TestApp, both_engines, feed, places};
 
 both_engines!(
     a_client_parts_from_its_manager,
     a_client_sees_its_manager,
+    a_decline_may_say_why,
     a_decline_pauses_requests_for_a_day,
     a_detach_withdraws_what_was_asked,
     a_request_is_answered_once,
@@ -71,6 +72,39 @@ async fn a_request_is_answered_once(app: &TestApp) {
     }
     request(&agency, &client).await.problem("accessAlreadyGranted");
     assert_eq!(access_of(&agency, &client).await, "granted");
+}
+
+async fn a_decline_may_say_why(app: &TestApp) {
+    let (agency, client) = linked(app).await;
+    let filed = request(&agency, &client).await.expect(201);
+    let path = format!("/v3/access-requests/{}/decline", filed["id"].as_str().expect("an id"));
+    for reason in [json!(" "), json!("x".repeat(1_001)), json!(1)] {
+        let problem = client.login.post(&path, &json!({"reason": reason})).await.problem("validationFailed");
+        assert_eq!(places(&problem), ["/reason"]);
+    }
+    client.login.post(&path, &json!({"why": "x"})).await.problem("validationFailed");
+    let declined = client.login.post(&path, &json!({"reason": " not now "})).await.expect(200);
+    assert_eq!((&declined["status"], declined.get("reason")), (&json!("declined"), None));
+    let details = async |account: &Account, action: &str| {
+        let log = account.login.list("/v3/audit-log").await;
+        log.into_iter().find(|row| row["action"] == action).map(|row| row["details"].clone())
+    };
+    for account in [&agency, &client] {
+        assert_eq!(details(account, "access.declined").await, Some(json!({"reason": "not now"})));
+    }
+    let (other, asked) = (app.agency().await, app.standard().await);
+    for (body, kept) in
+        [(json!({"reason": "who are you?"}), json!({"reason": "who are you?"})), (json!({}), Value::Null)]
+    {
+        let attach = json!({"email": asked.email, "hasNoContainers": true});
+        other.login.post("/v3/sub-accounts/attach", &attach).await.expect(202);
+        let id = asked.login.list("/v3/access-requests?status=pending").await[0]["id"].clone();
+        let path = format!("/v3/access-requests/{}/decline", id.as_str().expect("an id"));
+        asked.login.post(&path, &body).await.expect(200);
+        assert_eq!(details(&asked, "subAccount.linkDeclined").await, Some(kept));
+        assert_eq!(details(&other, "subAccount.linkDeclined").await, None);
+        app.move_clock("2026-01-02T00:00:00.000Z").await;
+    }
 }
 
 async fn a_decline_pauses_requests_for_a_day(app: &TestApp) {

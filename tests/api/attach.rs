@@ -13,6 +13,7 @@ both_engines!(
     an_account_that_does_not_fit_is_not_asked,
     attaching_wants_one_proof,
     creates_and_attach_attempts_are_limited_together,
+    only_the_clients_feed_tells_of_a_link_request_and_its_decline,
     everything_that_does_not_fit_is_refused_alike,
     of_two_who_attach_at_once_one_wins,
     the_window_ends_after_seven_days,
@@ -101,6 +102,8 @@ async fn attaching_wants_one_proof(app: &TestApp) {
     let bad = json!({"email": "nobody", "containerName": " "});
     let problem = agency.login.post("/v3/sub-accounts/attach", &bad).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/containerName", "/email"]);
+    let no_name = attach(&agency, "nobody@example.com", "shop\u{202e}pohs").await.problem("validationFailed");
+    assert_eq!(places(&no_name), ["/containerName"]);
     let client = app.standard().await;
     client.login.post("/v3/sub-accounts/attach", &bad).await.problem("wrongAccountKind");
     let key = app.api_key(&agency, &["subAccounts:read"]).await;
@@ -157,6 +160,28 @@ async fn an_account_that_does_not_fit_is_not_asked(app: &TestApp) {
         assert!(app.mails_to(email).is_empty());
     }
     assert!(requests_of(&managed).await.is_empty() && requests_of(&with_one).await.is_empty());
+}
+
+async fn only_the_clients_feed_tells_of_a_link_request_and_its_decline(app: &TestApp) {
+    let (agency, client, other) = (app.agency().await, app.standard().await, with_container(app, "shop").await);
+    let (silent, unasked) = (feed(&agency.login).await, feed(&other.login).await);
+    for email in [&client.email, &client.email, &other.email, &agency.email, &"nobody@example.com".to_owned()] {
+        ask(&agency, email).await.expect(202);
+    }
+    let told = |event: &str| (event.to_owned(), client.id.clone());
+    let count = async |event: &str| feed(&client.login).await.iter().filter(|one| **one == told(event)).count();
+    assert_eq!(count("access.requested").await, 1);
+    let id = requests_of(&client).await[0]["id"].as_str().expect("an id").to_owned();
+    client.login.post_nothing(&format!("/v3/access-requests/{id}/decline")).await.expect(200);
+    assert_eq!(count("access.declined").await, 1);
+    // A number that was taken and given back is given to the next event.
+    let numbers: Vec<Value> =
+        client.login.list("/v3/events").await.iter().map(|event| event["sequence"].clone()).collect();
+    assert_eq!(numbers, (1..=numbers.len()).map(|number| json!(number)).collect::<Vec<_>>());
+    assert_eq!((feed(&agency.login).await, feed(&other.login).await), (silent, unasked));
+    agency.login.patch("/v3/account", &json!({"firstName": "Eve"})).await.expect(200);
+    let last = agency.login.list("/v3/events").await;
+    assert_eq!(last.last().map(|event| &event["sequence"]), Some(&json!(last.len())));
 }
 
 async fn a_person_is_asked_once(app: &TestApp) {

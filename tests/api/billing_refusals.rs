@@ -57,6 +57,7 @@ async fn a_currency_outside_the_program_is_refused(app: &TestApp) {
     let yen = payment(&container).with("amount", money("2000", "JPY")).with("tax", money("0", "JPY"));
     let result = rejection(app, yen, "currencyNotSupported").await;
     assert_eq!(result["retryable"], false);
+    assert_eq!(result["problem"]["errors"][0]["code"], "currencyNotSupported");
     rejection(app, subscription(&container).with("price", money("2000", "JPY")), "currencyNotSupported").await;
 }
 
@@ -107,7 +108,10 @@ async fn an_element_of_the_wrong_shape_is_rejected_by_itself(app: &TestApp) {
     let time = payment(&container).at("yesterday");
     for event in [unknown_field, unknown_type, number, digits, missing, time] {
         let result = rejection(app, event, "validationFailed").await;
-        assert!(places(&result["problem"])[0].starts_with("/events/0/"), "{result:#}");
+        let place = places(&result["problem"])[0];
+        assert!(place.starts_with("/events/0/"), "{result:#}");
+        // Person and program are told the same place.
+        assert!(result["problem"]["detail"].as_str().is_some_and(|detail| detail.starts_with(place)), "{result:#}");
     }
     let nameless = json!({"events": [{}]});
     let body = app.operator().await.post("/v3/operator/billing-events", &nameless).await.expect(200);

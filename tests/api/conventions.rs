@@ -202,11 +202,16 @@ async fn a_bad_parameter_is_named(app: &TestApp) {
         ("/v3/containers?status=sideways", "status"),
         ("/v3/payments?occurredAfter=yesterday", "occurredAfter"),
         ("/v3/commissions?status=inReview,sideways", "status"),
+        ("/v3/sub-accounts?q=%FF", "q"),
+        ("/v3/sub-accounts?q=a%C3&limit=2", "q"),
+        ("/v3/commissions?subAccountId=%FF", "subAccountId"),
+        ("/v3/commissions/export?containerId=%FF", "containerId"),
     ];
     for (path, parameter) in cases {
         let problem = agency.login.get(path).await.problem("invalidParameter");
         assert_eq!(places(&problem), [parameter], "{path}: {problem:#}");
     }
+    agency.login.get("/v3/sub-accounts?q=%EF%BF%BD+%C3%A4").await.expect(200);
     let all = "/v3/commissions?limit=0&status=bogus&cursor=x&createdAfter=y&kind=commission&kind=adjustment";
     let problem = agency.login.get(all).await.problem("invalidParameter");
     let mut named = places(&problem);

@@ -10,7 +10,7 @@ use stape_api::clock::Timestamp;
 use stape_api::db::Conn;
 use stape_api::db::schema::{idempotency_keys, sessions};
 
-use crate::support::{Client, Engine, Operation, TestApp, both_engines, id, operations, run};
+use crate::support::{Callers, Engine, Operation, TestApp, both_engines, operations, run};
 
 both_engines!(
     ended_sessions_are_forgotten_after_eight_days,
@@ -19,39 +19,6 @@ both_engines!(
 
 /// How long the worker may take until it has looked.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Whoever may call something, and a link of theirs: its changes are looked at only when it is found.
-async fn callers(app: &TestApp) -> (Vec<Client>, String) {
-    let partner = app.partner().await;
-    let link = id(&app.default_link(&partner).await);
-    (vec![app.visitor(), partner.login, app.standard().await.login, app.operator().await.clone()], link)
-}
-
-/// All operations but the change of the program, which is looked at as a whole and only under the right version.
-fn of_one_thing() -> impl Iterator<Item = Operation> {
-    operations().into_iter().filter(|operation| operation.path != "/v3/operator/program")
-}
-
-/// The places of what a body breaks, told by the first caller whose body is looked at.
-async fn broken(
-    (callers, link): &(Vec<Client>, String),
-    operation: &Operation,
-    body: &Value,
-) -> Option<Vec<(String, String)>> {
-    for caller in callers {
-        let path = operation.path_with(&[("linkId", link)]);
-        let answer = operation.call(caller, &path, Some(body)).await;
-        assert!(answer.status >= 400, "{}: {}", operation.name(), answer.text);
-        if answer.status != 422 {
-            continue;
-        }
-        let problem = answer.problem("validationFailed");
-        let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
-        let errors = problem["errors"].as_array().expect("errors").iter();
-        return Some(errors.map(|error| (text(error, "pointer"), text(error, "code"))).collect());
-    }
-    None
-}
 
 /// The properties of an operation's body with such a bound, and the bound.
 fn bounded(operation: &Operation, bound: &str) -> Vec<(String, usize)> {
@@ -64,23 +31,19 @@ fn bounded(operation: &Operation, bound: &str) -> Vec<(String, usize)> {
 #[test]
 fn a_text_has_at_most_as_many_characters_as_the_document_says() {
     run(Engine::Sqlite, async |app: &TestApp| {
-        let callers = callers(app).await;
+        let callers = Callers::of(app).await;
         let mut tried = 0;
-        for operation in of_one_thing() {
+        for operation in operations() {
             for (name, limit) in bounded(&operation, "maxLength") {
                 let mut body = operation.example().expect("an example");
                 body[&name] = json!("x".repeat(limit + 1));
                 let pointer = format!("/{name}");
-                let errors = broken(&callers, &operation, &body)
-                    .await
-                    .unwrap_or_else(|| panic!("{}: nobody may call it", operation.name()));
+                let errors = callers.broken(&operation, &body).await;
                 assert!(errors.iter().any(|(place, _)| *place == pointer), "{} {name}: {errors:?}", operation.name());
                 // At the limit something else may be wrong with it, and its length is not.
                 body[&name] = json!("ü".repeat(limit));
                 body["more"] = json!(1);
-                let errors = broken(&callers, &operation, &body)
-                    .await
-                    .unwrap_or_else(|| panic!("{}: nobody may call it", operation.name()));
+                let errors = callers.broken(&operation, &body).await;
                 let is_too_long = |(place, code): &(String, String)| *place == pointer && code == "length";
                 assert!(!errors.iter().any(is_too_long), "{} {name}: {errors:?}", operation.name());
                 tried += 1;
@@ -93,16 +56,14 @@ fn a_text_has_at_most_as_many_characters_as_the_document_says() {
 #[test]
 fn a_list_has_at_most_as_many_items_as_the_document_says() {
     run(Engine::Sqlite, async |app: &TestApp| {
-        let callers = callers(app).await;
+        let callers = Callers::of(app).await;
         let mut tried = 0;
-        for operation in of_one_thing() {
+        for operation in operations() {
             for (name, limit) in bounded(&operation, "maxItems") {
                 let mut body = operation.example().expect("an example");
                 let item = body[&name].get(0).cloned().unwrap_or_else(|| json!({}));
                 body[&name] = json!(vec![item; limit + 1]);
-                let errors = broken(&callers, &operation, &body)
-                    .await
-                    .unwrap_or_else(|| panic!("{}: nobody may call it", operation.name()));
+                let errors = callers.broken(&operation, &body).await;
                 let is_about_it = |(place, _): &(String, String)| place.starts_with(&format!("/{name}"));
                 assert!(errors.iter().any(is_about_it), "{} {name}: {errors:?}", operation.name());
                 tried += 1;

@@ -71,6 +71,7 @@ mod properties;
 mod races;
 mod rate_limit;
 mod referral_links;
+mod required;
 mod schema;
 mod secrets;
 mod sessions;

@@ -13,8 +13,10 @@ both_engines!(
     a_payment_is_rated_by_the_version_of_its_time,
     an_unchanged_program_makes_no_new_version,
     every_contradiction_is_told_at_once,
+    names_are_trimmed,
     of_two_changes_at_once_one_wins,
     only_the_operators_program_scope_changes_it,
+    what_a_plan_leaves_open_is_said_by_null,
     what_is_in_use_stays,
 );
 
@@ -153,6 +155,34 @@ async fn every_contradiction_is_told_at_once(app: &TestApp) {
     put(app.operator().await, &tag, &json!([])).await.problem("validationFailed");
     put(app.operator().await, &tag, &json!({})).await.problem("validationFailed");
     assert_eq!(program(app).await.0["version"], 1);
+}
+
+async fn what_a_plan_leaves_open_is_said_by_null(app: &TestApp) {
+    for field in ["requestLimit", "price"] {
+        let found = refused(app, |program| {
+            program["plans"][1].as_object_mut().expect("a plan").remove(field);
+        });
+        assert_eq!(found.await, [format!("/plans/1/{field}")]);
+    }
+    let open = change(app, |program| {
+        program["plans"][1]["requestLimit"] = Value::Null;
+        program["plans"][1]["price"] = Value::Null;
+    });
+    assert_eq!(open.await["plans"][1]["requestLimit"], Value::Null);
+}
+
+async fn names_are_trimmed(app: &TestApp) {
+    let changed = change(app, |program| {
+        program["levels"][0]["name"] = json!(" Bronze\t");
+        program["plans"][0]["label"] = json!("\u{a0}Gratis ");
+    })
+    .await;
+    assert_eq!((&changed["levels"][0]["name"], &changed["plans"][0]["label"]), (&json!("Bronze"), &json!("Gratis")));
+    let found = refused(app, |program| {
+        program["levels"][0]["name"] = json!("  ");
+        program["plans"][0]["label"] = json!("Gra\u{202e}sit");
+    });
+    assert_eq!(found.await, ["/levels/0/name", "/plans/0/label"]);
 }
 
 async fn what_is_in_use_stays(app: &TestApp) {

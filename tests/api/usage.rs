@@ -226,6 +226,10 @@ async fn an_old_state_changes_nothing(app: &TestApp) {
         (state(&container, START, "error", &json!(many)), "/states/0/errors"),
         (state(&container, START, "error", &json!([{"code": "", "message": "m"}])), "/states/0/errors/0/code"),
         (
+            state(&container, START, "error", &json!([{"code": "a\nb\t\u{202e}", "message": "m"}])),
+            "/states/0/errors/0/code",
+        ),
+        (
             state(&container, START, "error", &json!([{"code": "c", "message": "m".repeat(501)}])),
             "/states/0/errors/0/message",
         ),

@@ -56,7 +56,7 @@ fn refuse_unlisted_currency(world: &World, occurred_at: Timestamp, currency: Cur
     if versions.iter().any(|version| version.config.currency_terms(currency).is_some()) {
         return Ok(());
     }
-    let violation = Violation::at(pointer, "notSupported", "is not a currency of the program");
+    let violation = Violation::at(pointer, "currencyNotSupported", "is not a currency of the program");
     Err(Problem::new(Code::CurrencyNotSupported, format!("the program does not list {currency}"))
         .with(violation)
         .into())

@@ -5,17 +5,17 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use super::Report;
+use crate::accounts::models::validate_name;
 use crate::batch::refuse_future;
 use crate::clock::Timestamp;
 use crate::containers::{ContainerError, ContainerRow, ContainerStatus};
 use crate::context::Context;
 use crate::error::{Error, Problem, Result, Violation};
+use crate::http::{json, trimmed};
 use crate::program::ProgramConfig;
 
 /// Most errors of a container.
 const MAX_ERRORS: usize = 50;
-/// Longest code of an error, in characters.
-const MAX_CODE: usize = 100;
 /// Longest explanation of an error, in characters.
 const MAX_MESSAGE: usize = 500;
 
@@ -40,6 +40,7 @@ pub struct ContainerState {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReportedError {
     /// The platform's code. As long as it stays, so does the time since when it is shown.
+    #[serde(deserialize_with = "trimmed")]
     #[schema(min_length = 1, max_length = 100, example = "dnsNotVerified")]
     pub code: String,
     /// What is wrong, for a person.
@@ -62,12 +63,12 @@ impl Report for ContainerState {
             violations.push(Violation::at("/errors", "length", detail));
         }
         for (index, error) in self.errors.iter().enumerate() {
-            let fields = [("code", &error.code, MAX_CODE), ("message", &error.message, MAX_MESSAGE)];
-            violations.extend(fields.into_iter().filter_map(|(name, text, max)| {
-                let is_fit = (1..=max).contains(&text.chars().count());
-                let detail = format!("must have 1 to {max} characters");
-                (!is_fit).then(|| Violation::at(format!("/errors/{index}/{name}"), "length", detail))
-            }));
+            let broken = validate_name(&error.code).err();
+            violations.extend(broken.map(|rule| json::rule_violation(&format!("/errors/{index}/code"), &rule)));
+            if !(1..=MAX_MESSAGE).contains(&error.message.chars().count()) {
+                let detail = format!("must have 1 to {MAX_MESSAGE} characters");
+                violations.push(Violation::at(format!("/errors/{index}/message"), "length", detail));
+            }
         }
         if !violations.is_empty() {
             return Err(Problem::validation(violations).into());

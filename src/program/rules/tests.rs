@@ -86,7 +86,7 @@ fn all_broken_rules_are_told_at_once() {
     let many = |config: &mut ProgramConfig| {
         config.review_days.monthly = 4_000;
         config.levels[0].name = String::new();
-        config.plans[0].label = " Free".to_owned();
+        config.plans[0].label = "Free\u{202e}".to_owned();
     };
     assert_eq!(pointers(many), ["/reviewDays/monthly", "/levels/0/name", "/plans/0/label"]);
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Client, new_key};
+use super::{Answer, Client, TestApp, id, new_key};
 
 /// An id of each kind that belongs to nobody, by the path parameter that takes it.
 const NOBODYS: [(&str, &str); 9] = [
@@ -81,6 +81,11 @@ fn fits(pattern: &str, path: &str) -> bool {
     pattern.len() == path.len() && pattern.iter().zip(&path).all(fits)
 }
 
+/// The committed document.
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
 impl Operation {
     /// The example of its JSON body, where it takes one.
     pub fn example(&self) -> Option<Value> {
@@ -118,12 +123,17 @@ impl Operation {
 
     /// Calls it with every header that it may want.
     pub async fn call(&self, client: &Client, path: &str, body: Option<&Value>) -> Answer {
+        self.call_if(client, path, "\"another\"", body).await
+    }
+
+    /// [`Operation::call`] where only the version with this tag may be changed.
+    async fn call_if(&self, client: &Client, path: &str, tag: &str, body: Option<&Value>) -> Answer {
         let mut request = client.request(self.method.clone(), path);
         if self.details["x-idempotency"] == "required" {
             request = request.header("idempotency-key", &new_key());
         }
         if self.details["x-conditional"] == "changeRequired" {
-            request = request.header("if-match", "\"another\"");
+            request = request.header("if-match", tag);
         }
         match body {
             Some(body) => request.json(body).send().await,
@@ -134,5 +144,45 @@ impl Operation {
     /// Method and path.
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+}
+
+/// Whoever may call something, and what changes are looked at only with: a link of theirs, the tag of the program.
+pub struct Callers {
+    clients: Vec<Client>,
+    link: String,
+    program_tag: String,
+}
+
+impl Callers {
+    /// A visitor, a partner, a client and an operator.
+    pub async fn of(app: &TestApp) -> Self {
+        let partner = app.partner().await;
+        let link = id(&app.default_link(&partner).await);
+        let program_tag = app.visitor().get("/v3/program").await.header("etag").to_owned();
+        let clients = vec![app.visitor(), partner.login, app.standard().await.login, app.operator().await.clone()];
+        Self { clients, link, program_tag }
+    }
+
+    /// The places of what a body, or the only element of a batch, breaks, and the rules' codes, told by the first caller
+    /// whose body is looked at.
+    pub async fn broken(&self, operation: &Operation, body: &Value) -> Vec<(String, String)> {
+        for client in &self.clients {
+            let path = operation.path_with(&[("linkId", &self.link)]);
+            let answer = operation.call_if(client, &path, &self.program_tag, Some(body)).await;
+            let problem = match answer.status {
+                200 => answer.body()["results"][0]["problem"].clone(),
+                422 => answer.problem("validationFailed"),
+                _ => {
+                    assert!(answer.status >= 400, "{}: {}", operation.name(), answer.text);
+                    continue;
+                }
+            };
+            assert_eq!(problem["code"], "validationFailed", "{} {body}: {problem:#}", operation.name());
+            let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
+            let errors = problem["errors"].as_array().expect("errors").iter();
+            return errors.map(|error| (text(error, "pointer"), text(error, "code"))).collect();
+        }
+        panic!("{}: nobody may call it", operation.name())
     }
 }

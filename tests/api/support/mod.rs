@@ -16,7 +16,7 @@ mod statements;
 pub use app::{START, TestApp};
 pub use builders::{Account, PASSWORD, feed, id, new_email};
 pub use client::{Answer, Client, new_key, places};
-pub use document::{Operation, operations};
+pub use document::{Callers, Operation, document, operations};
 pub use engine::{Database, Engine, run};
 pub use event::{Event, money, payment, refund, subscription, usd};
 pub use mail::Mail;
