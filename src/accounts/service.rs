@@ -11,7 +11,7 @@ use crate::audit;
 use crate::context::Context;
 use crate::db::schema::{accounts, user_emails, users};
 use crate::db::{Conn, KeepPrepared, few_sizes, is_unique_violation, overtaken};
-use crate::error::{Code, Error, OrNotFound, Result};
+use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::{self, EventType};
 use crate::id::{AccountId, UserId};
 use crate::referrals;
@@ -187,9 +187,10 @@ pub fn insert_user(conn: &mut Conn, user: UserRow) -> Result<()> {
     let (user_id, key) = (user.id, email_key(&user.email));
     diesel::insert_into(users::table).values(user).execute(conn)?;
     let entry = (user_emails::email_key.eq(key), user_emails::user_id.eq(user_id));
-    diesel::insert_into(user_emails::table).values(entry).execute(conn).map_err(|error| {
+    diesel::insert_into(user_emails::table).values(entry).execute(conn).map_err(|error| -> Error {
         if is_unique_violation(&error, "user_emails.email_key") {
-            return Error::refused(Code::EmailTaken, "a user has this e-mail address already");
+            let violation = Violation::at("/email", "taken", "is a user's already");
+            return Problem::new(Code::EmailTaken, "a user has this e-mail address already").with(violation).into();
         }
         error.into()
     })?;

@@ -13,7 +13,6 @@ use crate::http::routes::{ServiceConfig, scope};
 use crate::http::{Command, Filter, Listing, OneOf, Reply, list_type};
 use crate::id::{AccountId, ContainerId};
 use crate::state::App;
-use crate::sub_accounts;
 
 list_type!(ContainerList, Container, "A page of containers, newest first.");
 
@@ -99,10 +98,7 @@ async fn create_container(
     command: Command<CreateContainer>,
 ) -> Result<HttpResponse> {
     let (caller_id, by_manager) = (who.account_id()?, who.principal().is_manager());
-    let may = move |conn: &mut Conn, input: &CreateContainer| match input.account_id.filter(|_| by_manager) {
-        Some(owner_id) => sub_accounts::access::granted(conn, caller_id, owner_id).map(|_| ()),
-        None => Ok(()),
-    };
+    let may = move |conn: &mut Conn, input: &_| service::admitted(conn, caller_id, by_manager, input).map(|_| ());
     app.execute_while(who.principal(), command, may, move |conn, context, input| {
         let container = service::create(conn, context, caller_id, by_manager, input)?;
         Reply::created(format!("/v3/containers/{}", container.id), &container)

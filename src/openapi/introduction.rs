@@ -38,7 +38,8 @@ which is also in the header `X-Request-Id`; send your own if you like.
 ## Idempotency
 
 Send `Idempotency-Key` with a value of your own on a `POST`, and repeat the request with the same one when no answer came: \
-it happens once, and the first answer comes again with `Idempotent-Replayed: true`, for at least 7 days. Another request \
+it happens once, and the first answer comes again with `Idempotent-Replayed: true`, for at least 7 days, to who may still do it. \
+Another request \
 with the same key is refused (422 `idempotencyKeyReused`), and so is one that comes while the first still runs (409 \
 `idempotencyInFlight`; try again after `Retry-After`). Where the header is required, the operation moves money. Operations \
 that answer a secret refuse it; batches of the billing system do without, for each element has an id of its own.

@@ -47,9 +47,9 @@ pub fn create(
 /// What to do about a client whose e-mail address is taken.
 fn attach_instead(error: Error) -> Error {
     match error {
-        Error::Problem(problem) if problem.code == Code::EmailTaken => {
-            let advice = "to manage that client, attach it with `POST /v3/sub-accounts/attach`";
-            Error::refused(problem.code, format!("{}; {advice}", problem.detail))
+        Error::Problem(mut problem) if problem.code == Code::EmailTaken => {
+            problem.detail.push_str("; to manage that client, attach it with `POST /v3/sub-accounts/attach`");
+            Error::Problem(problem)
         }
         other => other,
     }

@@ -51,7 +51,8 @@ async fn a_client_with_a_manager_keeps_it(app: &TestApp) {
 async fn an_address_that_is_taken_converts_nothing(app: &TestApp) {
     let client = app.standard().await;
     let own = json!({"email": client.email.to_uppercase()});
-    client.login.post("/v3/account/agency", &own).await.problem("emailTaken");
+    let problem = client.login.post("/v3/account/agency", &own).await.problem("emailTaken");
+    assert_eq!(places(&problem), ["/email"]);
     let problem = client.login.post("/v3/account/agency", &json!({"email": "x"})).await.problem("validationFailed");
     assert_eq!(places(&problem), ["/email"]);
     client.login.get("/v3/manager").await.problem("notFound");

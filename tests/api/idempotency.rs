@@ -114,22 +114,21 @@ async fn a_manager_that_lost_a_client_or_its_access_gets_no_first_answer_again(a
     let container = app.own_container(&client).await;
     let plan = (format!("/v3/containers/{container}/change-plan"), json!({"plan": "pro", "billingPeriod": "monthly"}));
     let made = ("/v3/containers".to_owned(), json!({"name": "s", "product": "sgtmContainer", "accountId": client.id}));
-    let requests = [(plan, 202), (made, 201)];
-    for ((path, body), status) in &requests {
-        send(&agency.login, path, "k", body).await.expect(*status);
+    for ((path, body), status) in [(&plan, 202), (&made, 201)] {
+        send(&agency.login, path, "k", body).await.expect(status);
         let again = send(&agency.login, path, "k", body).await;
-        assert_eq!((again.status, again.header("idempotent-replayed")), (*status, "true"));
+        assert_eq!((again.status, again.header("idempotent-replayed")), (status, "true"));
     }
     client.login.delete("/v3/manager/access").await.expect(204);
-    for ((path, body), _) in &requests {
+    for (path, body) in [&plan, &made] {
         send(&agency.login, path, "k", body).await.problem("accessNotGranted");
     }
     app.move_clock("2026-01-03T00:00:00Z").await;
-    let asked = format!("/v3/sub-accounts/{}/access-requests", client.id);
-    send(&agency.login, &asked, "k", &json!({})).await.expect(201);
+    let asked = (format!("/v3/sub-accounts/{}/access-requests", client.id), json!({}));
+    send(&agency.login, &asked.0, "k", &asked.1).await.expect(201);
     client.login.delete("/v3/manager").await.expect(204);
-    for path in requests.map(|((path, body), _)| (path, body)).into_iter().chain([(asked, json!({}))]) {
-        send(&agency.login, &path.0, "k", &path.1).await.problem("notFound");
+    for ((path, body), code) in [(&plan, "notFound"), (&asked, "notFound"), (&made, "validationFailed")] {
+        send(&agency.login, path, "k", body).await.problem(code);
     }
 }
 

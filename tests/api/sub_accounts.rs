@@ -61,6 +61,7 @@ async fn an_email_address_of_a_user_is_taken(app: &TestApp) {
     let (agency, client) = (app.agency().await, app.standard().await);
     let body = json!({"email": client.email.to_uppercase(), "firstName": "Sam", "lastName": "Client"});
     let problem = agency.login.post("/v3/sub-accounts", &body).await.problem("emailTaken");
+    assert_eq!(places(&problem), ["/email"]);
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("/v3/sub-accounts/attach")), "{problem:#}");
     assert!(agency.login.list("/v3/sub-accounts").await.is_empty());
 }
