@@ -18,7 +18,8 @@ pub struct FailureLog {
 /// A piece of work whose last try failed.
 #[derive(Debug)]
 struct Failing {
-    cause: String,
+    /// The cause that the last line told.
+    told: String,
     since: Instant,
     /// When a line told of it; none where it told of another piece alone.
     told_at: Option<Instant>,
@@ -46,15 +47,16 @@ impl FailureLog {
     }
 
     fn failed(&mut self, work: &'static str, cause: &str, now: Instant) -> Option<String> {
-        let begins = Failing { cause: String::new(), since: now, told_at: None, left_out: 0 };
-        cause.clone_into(&mut self.failing.entry(work).or_insert(begins).cause);
+        let begins = Failing { told: String::new(), since: now, told_at: None, left_out: 0 };
+        self.failing.entry(work).or_insert(begins);
         let was_told = |failing: &Failing| failing.told_at.is_some_and(|at| now.duration_since(at) < SILENCE);
         let mut told = self.failing.iter_mut().filter(|(_, failing)| was_told(failing));
-        if let Some((_, teller)) = told.find(|(other, failing)| **other == work || failing.cause == cause) {
+        if let Some((_, teller)) = told.find(|(other, failing)| **other == work || failing.told == cause) {
             teller.left_out += 1;
             return None;
         }
         let failing = self.failing.get_mut(work)?;
+        cause.clone_into(&mut failing.told);
         let is_new = failing.told_at.replace(now).is_none();
         let left_out = std::mem::take(&mut failing.left_out);
         let lasts = now.duration_since(failing.since).as_secs();
@@ -121,6 +123,12 @@ mod tests {
             told(&tries),
             ["a: away", "a: succeeds again after 2 s (failures left out here: 1)", "b: away", over]
         );
+    }
+
+    #[test]
+    fn a_cause_that_nobody_was_told_hides_nothing() {
+        let tries = [(0, "a", Some("broken")), (2, "a", Some("away")), (2, "b", Some("away"))];
+        assert_eq!(told(&tries), ["a: broken", "b: away"]);
     }
 
     #[test]

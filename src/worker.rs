@@ -105,22 +105,24 @@ fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, s
     let goes_on = || matches!(stopped.try_recv(), Err(TryRecvError::Empty));
     let mut failures = FailureLog::default();
     let mut ledgers = LedgerCheck { next: Instant::now(), after: None, found: Findings::default(), has_failed: false };
-    let limited = |duties: &'static [Duty], limit| duties.iter().map(move |duty| (duty, limit, Instant::now()));
-    let mut next: Vec<_> = limited(DUE, DUE_MAX).chain(limited(HOUSEKEEPING, HOUSEKEEPING_MAX)).collect();
+    let limited =
+        |duties: &'static [Duty], limit, rest| duties.iter().map(move |duty| (duty, limit, rest, Instant::now()));
+    let housekeeping = limited(HOUSEKEEPING, HOUSEKEEPING_MAX, ROUND);
+    let mut next: Vec<_> = limited(DUE, DUE_MAX, Duration::ZERO).chain(housekeeping).collect();
     loop {
         // Another server on the same database may have moved the test clock.
         failures.note("test clock", &follow(db, clock));
         // They are in memory alone: a database that does not answer must not keep them there.
         keys.forget_past_days(clock);
         let mut rest = ROUND;
-        for (duty, limit, at) in next.iter_mut().filter(|(_, _, at)| *at <= Instant::now()) {
+        for (duty, limit, rest_of_some, at) in next.iter_mut().filter(|(_, _, _, at)| *at <= Instant::now()) {
             let begun = Instant::now();
             let outcome = exhaust(duty, db, clock, || goes_on() && begun.elapsed() < *limit);
             metrics.done(duty.name, failures.note(duty.name, &outcome));
             match outcome {
                 Ok(Left::Nothing) => *at = Instant::now() + duty.every,
-                Ok(Left::Perhaps) if *limit == DUE_MAX => rest = Duration::ZERO,
-                Ok(Left::Perhaps) | Err(_) => {}
+                Ok(Left::Perhaps) => rest = rest.min(*rest_of_some),
+                Err(_) => {}
             }
         }
         if ledgers.next <= Instant::now() {

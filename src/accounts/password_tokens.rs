@@ -17,7 +17,7 @@ use crate::db::Conn;
 use crate::db::schema::{password_tokens, users};
 use crate::error::{Code, Error, Result};
 use crate::id::UserId;
-use crate::mail::{TokenKind, outbox};
+use crate::mail::TokenKind;
 
 const RESET_SECONDS: i64 = 3_600;
 const INVITATION_DAYS: i64 = 7;
@@ -85,8 +85,7 @@ pub fn holder(conn: &mut Conn, now: Timestamp, token: &str) -> Result<UserRow> {
 /// 422 `invalidToken`; the database's failure.
 pub fn redeem(conn: &mut Conn, context: &Context, user: &UserRow, token: &str, new_hash: &str) -> Result<()> {
     service::lock_one(conn, user.account_id)?;
-    // Letters before the token, in the order of the courier, which has a newer letter when it takes the token's place.
-    outbox::withdraw_links(conn, user.id, &user.email, None)?;
+    sessions::withdraw_links(conn, user.id)?;
     let token_row = password_tokens::table
         .find(user.id)
         .filter(password_tokens::hash.eq(crypto::sha256(token.as_bytes()).to_vec()))

@@ -157,22 +157,29 @@ pub fn change_password(conn: &mut Conn, context: &Context, verified: &Candidate,
     if !holds(conn, verified)? {
         return Err(wrong_current_password("/currentPassword"));
     }
+    withdraw_links(conn, verified.user_id)?;
     set_password(conn, verified.user_id, new_hash)?;
     audit::record(conn, context, Some(verified.account_id), "user.passwordChanged", verified.user_id, None)
 }
 
-/// Sets a user's password; ends all its sessions, its token for setting one, and the letters that would bring it another.
-/// Wants the account's row to be locked.
+/// Withdraws the letters that would bring a user another link to set its password. Whoever sets the password does so before it
+/// touches the user's token, in the order of the courier, whose letter takes the token's place: a letter that is on its way
+/// now has left its token when this goes on. Wants the account's row to be locked.
+///
+/// # Errors
+/// The database's failure.
+pub fn withdraw_links(conn: &mut Conn, user_id: UserId) -> Result<()> {
+    let email: Option<String> = users::table.find(user_id).select(users::email).get_result(conn).optional()?;
+    email.map_or(Ok(()), |email| outbox::withdraw_links(conn, user_id, &email, None))
+}
+
+/// Sets a user's password; ends all its sessions, and its token for setting one. Wants the account's row to be locked, and its
+/// [letters withdrawn](withdraw_links).
 ///
 /// # Errors
 /// The database's failure.
 pub fn set_password(conn: &mut Conn, user_id: UserId, new_hash: &str) -> Result<()> {
-    let change = diesel::update(users::table.find(user_id)).set(users::password_hash.eq(new_hash));
-    let email: Option<String> = change.returning(users::email).get_result(conn).optional()?;
-    if let Some(email) = email {
-        // Before the token: a letter that is on its way now has left its token when this goes on.
-        outbox::withdraw_links(conn, user_id, &email, None)?;
-    }
+    diesel::update(users::table.find(user_id)).set(users::password_hash.eq(new_hash)).execute(conn)?;
     let live = sessions::table.filter(sessions::user_id.eq(user_id)).filter(sessions::ended_at.is_null());
     diesel::update(live).set(sessions::ended_at.eq(Timestamp::machine())).execute(conn)?;
     password_tokens::revoke(conn, user_id)

@@ -72,7 +72,7 @@ pub struct ReachedLimit {
 pub struct Cause(pub String);
 
 /// Broken rules that a problem tells at most: an answer does not grow with the request.
-const MAX_ERRORS: usize = 100;
+pub(crate) const MAX_ERRORS: usize = 100;
 
 /// One broken rule: where, which, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -2,7 +2,7 @@
 //!
 //! Read once from the text that is served, so that the two cannot differ. HEAD counts wherever GET does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::query::refused;
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Code, Error, MAX_ERRORS, Problem, Result, Violation};
 use crate::state::AppState;
 
 /// What of an OpenAPI document is read here.
@@ -217,14 +217,13 @@ pub(super) fn unknown_parameters(request: &HttpRequest) -> Vec<Violation> {
     let Some(known) = query_names(request) else { return Vec::new() };
     let takes = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let detail = format!("is not a parameter of this operation, which takes {takes}");
-    let mut unknown: Vec<Violation> = Vec::new();
-    for (name, _) in form_urlencoded::parse(request.query_string().as_bytes()) {
-        let is_told = unknown.iter().any(|violation| violation.parameter.as_deref() == Some(&name));
-        if !is_told && !known.iter().any(|known| *known == name) {
-            unknown.push(Violation::parameter(name, Code::UnknownParameter.name(), detail.clone()));
-        }
-    }
+    let sent = form_urlencoded::parse(request.query_string().as_bytes()).map(|(name, _)| name);
+    let mut told = HashSet::new();
+    let unknown = sent.filter(|name| !known.iter().any(|known| known == name) && told.insert(name.clone()));
     unknown
+        .take(MAX_ERRORS)
+        .map(|name| Violation::parameter(name, Code::UnknownParameter.name(), detail.clone()))
+        .collect()
 }
 
 /// The names that the document has; none where there is nothing to be known or the document does not know the operation.

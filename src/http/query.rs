@@ -1,5 +1,6 @@
 //! Query strings as types: every parameter at most once, and a bad value is named.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
@@ -22,6 +23,9 @@ use crate::error::{Code, Error, Problem, Result, Violation};
 
 /// Most values that one parameter may list.
 pub const MAX_VALUES: usize = 100;
+
+/// Most parameters that a refusal names in its sentence.
+const MAX_NAMED: usize = 10;
 
 /// Longest text that a search takes.
 const MAX_SEARCH_CHARS: usize = 254;
@@ -73,12 +77,17 @@ pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
     let sent: Pairs = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     // The same ones before they were decoded, which put U+FFFD for what is no character.
     let encoded = query.split('&').filter(|pair| !pair.is_empty());
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for (name, _) in &sent {
+        *times.entry(name).or_default() += 1;
+    }
+    let mut told: HashSet<String> = violations.iter().filter_map(|violation| violation.parameter.clone()).collect();
     let mut pairs = Pairs::new();
-    for (index, ((name, value), encoded)) in sent.iter().zip(encoded).enumerate() {
-        if violations.iter().any(|violation| violation.parameter.as_ref() == Some(name)) {
+    for ((name, value), encoded) in sent.iter().zip(encoded) {
+        if told.contains(name) {
             continue;
         }
-        let refused = if sent.iter().skip(index + 1).any(|(other, _)| other == name) {
+        let refused = if times.get(name.as_str()).is_some_and(|times| *times > 1) {
             Some(("duplicate", "must be there only once; separate several values with commas"))
         } else if percent_decode_str(encoded).decode_utf8().is_err() {
             Some(("encoding", "must be UTF-8, percent-encoded"))
@@ -88,7 +97,10 @@ pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
             None
         };
         match refused {
-            Some((code, detail)) => violations.push(Violation::parameter(name, code, detail)),
+            Some((code, detail)) => {
+                told.insert(name.clone());
+                violations.push(Violation::parameter(name, code, detail));
+            }
             None => pairs.push((name.clone(), value.clone())),
         }
     }
@@ -135,8 +147,9 @@ pub(super) fn refused(violations: Vec<Violation>) -> Error {
     let detail = match violations.as_slice() {
         [one] => format!("{} {}", name(one), one.detail),
         many => {
-            let names: Vec<String> = many.iter().map(name).collect();
-            format!("{} do not fit; see errors", names.join(", "))
+            let names: Vec<String> = many.iter().take(MAX_NAMED).map(name).collect();
+            let more = if many.len() > names.len() { " and others" } else { "" };
+            format!("{}{more} do not fit; see errors", names.join(", "))
         }
     };
     let is = |code: Code| move |violation: &Violation| violation.code == code.name();
@@ -247,6 +260,19 @@ mod tests {
 
     fn named(name: &str, code: &str) -> Vec<(String, String)> {
         vec![(name.to_owned(), code.to_owned())]
+    }
+
+    #[test]
+    fn a_refusal_names_a_few_parameters_in_its_sentence_and_the_rest_in_its_errors() {
+        let query: Vec<String> = (0..12).map(|number| format!("p{number}=%FF")).collect();
+        let error = super::refused(read(&query.join("&")).unwrap_err());
+        let problem = error.problem();
+        assert!(
+            problem.detail.starts_with("p0, p1, ") && problem.detail.contains("p9 and others do not fit"),
+            "{}",
+            problem.detail
+        );
+        assert!(problem.violations.len() >= 12, "{:?}", problem.violations);
     }
 
     #[test]

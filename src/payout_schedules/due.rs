@@ -21,30 +21,28 @@ use crate::program;
 /// Dates that are looked up at once.
 const PAGE: i64 = 200;
 
-/// Beyond so many dates that failed nothing is looked for: it is not the accounts that are at fault then.
-const FAILED_MAX: i64 = 1_000;
+/// What dates are taken by, the longest due first.
+type Key = (Timestamp, AccountId, Currency);
 
 /// Takes some of the dates that have come; answers how many, 0 when nothing is left. An account that fails is logged and left for
-/// the next round; the others are taken all the same.
+/// the next time; the others are taken all the same, however many fail.
 ///
 /// # Errors
 /// A database that is away; an account's that was locked too long, where no other one had anything that was due.
 pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
-    let (mut failed, mut patience, mut unavailable) = (0, Patience::default(), None);
-    while failed < FAILED_MAX {
+    let (mut after, mut patience, mut unavailable) = (None, Patience::default(), None);
+    loop {
         let now = clock.now();
-        let page = db.read_blocking(move |conn| due(conn, now, failed))?;
-        if page.is_empty() {
-            break;
-        }
+        let page = db.read_blocking(move |conn| due(conn, now, after))?;
+        let Some(last) = page.last() else { return unavailable.map_or(Ok(0), Err) };
+        after = Some(*last);
         let mut taken = 0;
-        for (account_id, currency) in page {
+        for (_, account_id, currency) in page {
             let server = Context::of_server(clock);
             match db.write_blocking(move |conn| take(conn, &server, account_id, currency)) {
                 Ok(is_taken) => taken += usize::from(is_taken),
                 Err(error) => {
                     log::error!("the scheduled payout of {account_id} in {currency}: {error}");
-                    failed += 1;
                     let error = patience.bear(error)?;
                     unavailable = unavailable.or(Some(error).filter(|error| matches!(error, Error::Unavailable(_))));
                 }
@@ -54,18 +52,26 @@ pub fn request_due(db: &Db, clock: &Clock) -> Result<usize> {
             return Ok(taken);
         }
     }
-    unavailable.map_or(Ok(0), Err)
 }
 
-/// Dates that have come, the longest due first, behind the `failed` ones that stay.
-fn due(conn: &mut Conn, now: Timestamp, failed: i64) -> Result<Vec<(AccountId, Currency)>> {
-    Ok(scheduled_payouts::table
+/// Dates that have come, behind the one that was looked at last.
+fn due(conn: &mut Conn, now: Timestamp, after: Option<Key>) -> Result<Vec<Key>> {
+    let key = (scheduled_payouts::due_at, scheduled_payouts::account_id, scheduled_payouts::currency);
+    let mut query = scheduled_payouts::table
         .filter(scheduled_payouts::due_at.le(now))
-        .order((scheduled_payouts::due_at, scheduled_payouts::account_id, scheduled_payouts::currency))
-        .offset(failed)
+        .order(key)
         .limit(PAGE)
-        .select((scheduled_payouts::account_id, scheduled_payouts::currency))
-        .load(conn)?)
+        .select(key)
+        .into_boxed();
+    if let Some((due_at, account_id, currency)) = after {
+        let same_account = scheduled_payouts::account_id.eq(account_id).and(scheduled_payouts::currency.gt(currency));
+        let same_moment =
+            scheduled_payouts::due_at.eq(due_at).and(scheduled_payouts::account_id.gt(account_id).or(same_account));
+        query = query
+            .filter(scheduled_payouts::due_at.ge(due_at))
+            .filter(scheduled_payouts::due_at.gt(due_at).or(same_moment));
+    }
+    Ok(query.load(conn)?)
 }
 
 /// Requests the payout of a date, if it has come and nobody took it meanwhile.
@@ -106,8 +112,8 @@ mod tests {
     use crate::db::new_database;
     use crate::db::schema::payout_schedules;
 
-    /// Makes an agency whose date has come.
-    fn insert(conn: &mut Conn, now: Timestamp, number: i64, minimums: &str) -> Result<()> {
+    /// Makes an agency whose date has come, so many seconds after `now`.
+    fn insert(conn: &mut Conn, now: Timestamp, number: i64, seconds: i64, minimums: &str) -> Result<()> {
         let new = NewAccount {
             kind: AccountKind::Agency,
             email: format!("{number}@example.com"),
@@ -125,7 +131,7 @@ mod tests {
             payout_schedules::changed_at.eq(now),
         );
         diesel::insert_into(payout_schedules::table).values(schedule).execute(conn)?;
-        let due_at = now.plus_seconds(number);
+        let due_at = now.plus_seconds(seconds);
         let usd: Currency = "USD".parse().map_err(Error::internal)?;
         let date = ScheduledRow { account_id, currency: usd, scheduled_for: now, due_at };
         diesel::insert_into(scheduled_payouts::table).values(date).execute(conn)?;
@@ -138,8 +144,9 @@ mod tests {
         let now: Timestamp = "2026-01-15T00:00:00Z".parse().unwrap();
         db.write_blocking(move |conn| {
             program::service::ensure_first_version(conn, now)?;
-            (0..PAGE).try_for_each(|number| insert(conn, now, number, "not JSON"))?;
-            (PAGE..2 * PAGE + 50).try_for_each(|number| insert(conn, now, number, "{}"))
+            // Many of them at the same moment.
+            (0..6 * PAGE).try_for_each(|number| insert(conn, now, number, number / 300, "not JSON"))?;
+            (0..PAGE + 50).try_for_each(|number| insert(conn, now, 10 * PAGE + number, 4 + number, "{}"))
         })
         .unwrap();
         let clock = Clock::standing_at(now.plus_days(1));

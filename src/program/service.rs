@@ -54,8 +54,8 @@ pub fn keep(conn: &mut Conn) -> Result<()> {
     lock_newest(conn, |version, conn| program_versions::table.find(version).for_share().execute(conn))
 }
 
-/// Takes the version in force for a change: nobody else changes it, and nobody [keeps](keep) it. The change waits for nobody for
-/// long, as they wait for it who keep the version: sign-ups with a code among them, which a code never fails.
+/// Takes the version in force for a change: nobody else changes it, and nobody [keeps](keep) it. The change gives up where one
+/// lock is held for long, before those give up who wait for it to keep the version: sign-ups with a code among them.
 ///
 /// # Errors
 /// As [`keep`].

@@ -98,10 +98,11 @@ pub(super) async fn invite_sub_account(
     id: web::Path<AccountId>,
     command: Command<NoFields>,
 ) -> Result<HttpResponse> {
-    let manager_id = who.account_id()?;
-    let permit = app.limits.client_invitations.permit((manager_id, *id));
-    app.execute(who.principal(), command, move |conn, context, _| {
-        permit.spend_for(service::invite(conn, context, manager_id, *id))?;
+    let (manager_id, id) = (who.account_id()?, *id);
+    let permit = app.limits.client_invitations.permit((manager_id, id));
+    let may = move |conn: &mut Conn, _: &NoFields| links::managed_by(conn, manager_id, id).map(|_| ());
+    app.execute_while(who.principal(), command, may, move |conn, context, _| {
+        permit.spend_for(service::invite(conn, context, manager_id, id))?;
         Ok(Reply::accepted_silently())
     })
     .await
