@@ -53,12 +53,12 @@ pub struct ContainerFilter {
 pub fn admitted(conn: &mut Conn, caller_id: AccountId, by_manager: bool, input: &CreateContainer) -> Result<AccountId> {
     let owner_id = owner_of_new(caller_id, by_manager, input.account_id)?;
     if by_manager {
-        refuse_without_access(caller_id, sub_accounts::links::current(conn, owner_id)?.as_ref())?;
+        refuse_unmanaged(caller_id, sub_accounts::links::current(conn, owner_id)?.as_ref())?;
     }
     Ok(owner_id)
 }
 
-fn refuse_without_access(manager_id: AccountId, link: Option<&LinkRow>) -> Result<()> {
+fn refuse_unmanaged(manager_id: AccountId, link: Option<&LinkRow>) -> Result<()> {
     let own = link.filter(|link| link.account_id == manager_id);
     let unknown = || Error::invalid("/accountId", "unknown", "is not the id of one of your sub-accounts");
     sub_accounts::access::refuse_without(own.ok_or_else(unknown)?)
@@ -79,7 +79,7 @@ pub fn create(
     let owner_id = admitted(conn, caller_id, by_manager, input)?;
     let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
     if by_manager {
-        refuse_without_access(caller_id, link.as_ref())?;
+        refuse_unmanaged(caller_id, link.as_ref())?;
     }
     let program = program::service::current(conn)?;
     if program.config.plan(input.product, FIRST_PLAN).is_none() {

@@ -10,6 +10,7 @@ both_engines!(
     a_key_belongs_to_one_credential,
     a_key_belongs_to_one_operation,
     a_malformed_key_is_refused,
+    an_invitation_of_a_client_that_left_is_not_answered_again,
     a_manager_that_lost_a_client_or_its_access_gets_no_first_answer_again,
     a_refusal_is_not_kept,
     a_repeated_request_gets_the_first_answer,
@@ -130,6 +131,17 @@ async fn a_manager_that_lost_a_client_or_its_access_gets_no_first_answer_again(a
     for ((path, body), code) in [(&plan, "notFound"), (&asked, "notFound"), (&made, "validationFailed")] {
         send(&agency.login, path, "k", body).await.problem(code);
     }
+}
+
+async fn an_invitation_of_a_client_that_left_is_not_answered_again(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = format!("/v3/sub-accounts/{}", app.client_of(&agency).await);
+    let invitation = format!("{client}/invitations");
+    for _ in 0..2 {
+        send(&agency.login, &invitation, "k", &json!({})).await.expect(202);
+    }
+    agency.login.post_nothing(&format!("{client}/detach")).await.expect(204);
+    send(&agency.login, &invitation, "k", &json!({})).await.problem("notFound");
 }
 
 async fn a_malformed_key_is_refused(app: &TestApp) {
