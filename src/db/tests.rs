@@ -1,4 +1,4 @@
-//! Tests of the writer thread and of transactions, on SQLite files.
+//! Tests of the writer and of transactions, on SQLite files.
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
