@@ -1,7 +1,8 @@
 //! The database: connections, transactions, and the difference between the engines. Nothing outside knows the pool.
 //!
 //! `read` is one connection without a transaction, `look_up` one row by its key, `snapshot` several reads that agree, `write` one
-//! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes use one connection.
+//! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes use
+//! one connection.
 
 mod aside;
 mod columns;
