@@ -5,11 +5,11 @@
 //! done, and how, is its user's affair.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub struct GroupCommit<I, A> {
     name: &'static str,
     queue_length: usize,
     deadline: Duration,
-    queue: Option<SyncSender<Waiting<I, A>>>,
+    queue: Option<Sender<Waiting<I, A>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -61,7 +61,7 @@ impl<I: Send + 'static, A: Send + 'static> GroupCommit<I, A> {
         W: FnMut(Vec<I>) -> Vec<Result<A>> + Send + 'static,
     {
         let Rules { name, queue_length, deadline, .. } = rules;
-        let (queue, waiting) = sync_channel(queue_length);
+        let (queue, waiting) = bounded(queue_length);
         let (waiting, rules) = (Arc::new(Mutex::new(waiting)), Arc::new(rules));
         let start = |mut writer: W| {
             let (waiting, rules) = (waiting.clone(), rules.clone());
@@ -90,6 +90,11 @@ impl<I: Send + 'static, A: Send + 'static> GroupCommit<I, A> {
         })?;
         let late = |_| Error::Unavailable(format!("{} were not written in time", self.name));
         tokio::time::timeout(self.deadline, answered).await.map_err(late)?.map_err(|_| self.stopped())?
+    }
+
+    /// How many items wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, Sender::len)
     }
 
     fn stopped(&self) -> Error {
@@ -139,7 +144,7 @@ fn gather<I, A>(rules: &Rules<I>, queue: &Queue<I, A>, company: usize) -> Option
         next = if weight >= rules.group_weight {
             None
         } else if answers.len() < company {
-            queue.recv_timeout(end.saturating_duration_since(Instant::now())).ok()
+            queue.recv_deadline(end).ok()
         } else {
             queue.try_recv().ok()
         };
@@ -169,8 +174,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_is_done_together_until_the_group_is_full() {
-        let (release, held) = sync_channel::<()>(0);
-        let (taken, is_taken) = sync_channel::<()>(2);
+        let (release, held) = bounded::<()>(0);
+        let (taken, is_taken) = bounded::<()>(2);
         let writer = move |group: Vec<usize>| {
             taken.send(()).ok();
             held.recv().ok();
@@ -180,7 +185,11 @@ mod tests {
         let others = async {
             is_taken.recv().unwrap();
             let submitted = futures_util::future::join_all([4, 5, 2, 20].map(|number| commits.submit(number)));
-            tokio::join!(biased; submitted, async { drop(release) }).0
+            let released = async {
+                assert_eq!(commits.waiting(), 4);
+                drop(release);
+            };
+            tokio::join!(biased; submitted, released).0
         };
         let (first, others) = tokio::join!(biased; commits.submit(1), others);
         assert_eq!(first.unwrap(), (1, 1));
@@ -190,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_are_turned_away_and_a_panic_is_told_to_its_group_alone() {
-        let (release, held) = sync_channel::<()>(0);
+        let (release, held) = bounded::<()>(0);
         let writer = move |group: Vec<usize>| {
             held.recv().ok();
             assert_ne!(group, [13]);

@@ -11,17 +11,32 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 use crate::clock::Timestamp;
+use crate::crypto::random_bytes;
 use crate::short_text::{ShortText, joined};
 
 /// 2026-01-01T00:00:00Z in microseconds, where the counter of a process begins.
 const COUNTER_EPOCH_MICROS: i64 = 1_767_225_600_000_000;
 
+/// Random bytes that are asked for at once: for 64 ids.
+const RANDOM_BYTES: usize = 192;
+
 struct Last {
     unix_ms: u64,
     counter: u64,
+    /// Random bytes for the ids to come.
+    random: Vec<u8>,
 }
 
 impl Last {
+    /// 24 random bits.
+    fn random_bits(&mut self) -> u128 {
+        if self.random.is_empty() {
+            self.random = random_bytes::<RANDOM_BYTES>().to_vec();
+        }
+        let rest = self.random.len().saturating_sub(3);
+        self.random.drain(rest..).fold(0, |bits, byte| bits << 8 | u128::from(byte))
+    }
+
     /// The counter, which begins at the machine's microseconds.
     fn begun(&self) -> u64 {
         if self.counter > 0 {
@@ -32,7 +47,7 @@ impl Last {
     }
 }
 
-static LAST: Mutex<Last> = Mutex::new(Last { unix_ms: 0, counter: 0 });
+static LAST: Mutex<Last> = Mutex::new(Last { unix_ms: 0, counter: 0, random: Vec::new() });
 
 fn unix_ms(time: Timestamp) -> u64 {
     u64::try_from(time.unix_micros() / 1000).unwrap_or(0)
@@ -40,11 +55,10 @@ fn unix_ms(time: Timestamp) -> u64 {
 
 /// The next UUIDv7 value not before `now`.
 fn next(now: Timestamp) -> u128 {
-    let random = u128::from(crate::crypto::random_u32() & 0x00ff_ffff);
     let mut last = LAST.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     last.unix_ms = last.unix_ms.max(unix_ms(now));
     last.counter = last.begun() + 1;
-    let (unix_ms, counter) = (u128::from(last.unix_ms), u128::from(last.counter));
+    let (unix_ms, counter, random) = (u128::from(last.unix_ms), u128::from(last.counter), last.random_bits());
     drop(last);
     let (counter_high, counter_low) = ((counter >> 38) & 0xfff, counter & 0x3f_ffff_ffff);
     ((unix_ms & 0xffff_ffff_ffff) << 80)

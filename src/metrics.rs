@@ -4,17 +4,16 @@
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpResponse, get};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
-use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::http::routes::ServiceConfig;
-use crate::state::App;
+use crate::state::{App, AppState};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BUCKETS_S: &[f64] =
@@ -33,6 +32,7 @@ pub struct Metrics {
     pool_connections: IntGauge,
     pool_idle: IntGauge,
     pool_max: IntGauge,
+    waiting: IntGaugeVec,
     worker: WorkerMetrics,
     courier: CourierMetrics,
 }
@@ -175,9 +175,17 @@ impl Metrics {
             pool_connections: gauge("stape_db_pool_connections", "Database connections that are open.")?,
             pool_idle: gauge("stape_db_pool_idle_connections", "Open database connections that nobody uses.")?,
             pool_max: gauge("stape_db_pool_max_connections", "Database connections at most.")?,
+            waiting: IntGaugeVec::new(
+                Opts::new(
+                    "stape_queue_waiting",
+                    "What waits now, of what is turned away with 503 where too much waits.",
+                ),
+                &["queue"],
+            )?,
         };
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.latency.clone()))?;
+        metrics.registry.register(Box::new(metrics.waiting.clone()))?;
         for gauge in [&metrics.in_flight, &metrics.pool_connections, &metrics.pool_idle, &metrics.pool_max] {
             metrics.registry.register(Box::new(gauge.clone()))?;
         }
@@ -210,11 +218,20 @@ impl Metrics {
         self.latency.with_label_values(&[method, route]).observe(elapsed.as_secs_f64());
     }
 
-    fn render(&self, db: &Db) -> Result<String> {
-        let pool = db.pool_state();
+    fn render(&self, app: &AppState) -> Result<String> {
+        let pool = app.db.pool_state();
         self.pool_connections.set(pool.connections.into());
         self.pool_idle.set(pool.idle.into());
         self.pool_max.set(pool.max.into());
+        let queues = [
+            ("database", pool.waiting),
+            ("SQLite writes", pool.writes_waiting),
+            ("billing events", app.billing.waiting()),
+            ("clicks", app.clicks.waiting()),
+        ];
+        for (queue, waiting) in queues {
+            self.waiting.with_label_values(&[queue]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(Error::internal)
     }
 }
@@ -239,8 +256,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Read the server's metrics.
 ///
-/// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool, when the
-/// worker last did each of its duties, whether balances follow from the ledger's entries, and the letters that wait for delivery.
+/// Prometheus' text format: requests by route and status, latency, requests in flight, state of the connection pool, what waits,
+/// when the worker last did each of its duties, whether balances follow from the ledger's entries, and the letters that wait for delivery.
 /// Any operator's key may read them. With `STAPE_METRICS_BIND` they are on a port of their own instead, without a credential.
 #[utoipa::path(
     tag = "Service",
@@ -267,6 +284,6 @@ pub async fn read_freely(app: App) -> Result<HttpResponse> {
     answer(&app)
 }
 
-fn answer(app: &web::Data<crate::state::AppState>) -> Result<HttpResponse> {
-    Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(app.metrics.render(&app.db)?))
+fn answer(app: &AppState) -> Result<HttpResponse> {
+    Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(app.metrics.render(app)?))
 }

@@ -1,5 +1,9 @@
 -- Sends the requests of a file, one per line: method, path, credential and body behind tabs, in any order.
--- Each "@" in a path or a body becomes a text that no other request has. At the end it prints what was measured as one line of JSON.
+-- Each "@now" in a body becomes the time, each other "@" in a path or a body a text that no other request has. At the end it
+-- prints what was measured as one line of JSON.
+
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long seconds, micros; } moment; int gettimeofday(moment *, void *);")
 
 local threads = 0
 
@@ -27,8 +31,15 @@ end
 function request()
   local line = lines[math.random(#lines)]
   if line.plain then return line.plain end
-  local body = line.body and line.body:gsub("@", unique)
+  local body = line.body and line.body:gsub("@now", now()):gsub("@", unique)
   return wrk.format(line.method, line.path:gsub("@", unique), line.headers, body)
+end
+
+function now()
+  local moment = ffi.new("moment[1]")
+  ffi.C.gettimeofday(moment, nil)
+  local millis = math.floor(tonumber(moment[0].micros) / 1000)
+  return os.date("!%Y-%m-%dT%H:%M:%S", tonumber(moment[0].seconds)) .. string.format(".%03dZ", millis)
 end
 
 function unique()

@@ -36,7 +36,7 @@ pub struct NewAccount {
 /// Locks the rows of `ids` until the commit and returns those that exist, in the order of their ids.
 ///
 /// One order for everybody keeps transactions from waiting for each other in a circle. `NO KEY` lets rows that refer to an
-/// account be inserted meanwhile. On SQLite one writer thread runs all writes, so there is nothing to lock.
+/// account be inserted meanwhile. On SQLite all writes use one connection, so there is nothing to lock.
 ///
 /// # Errors
 /// The database's failure.

@@ -90,6 +90,12 @@ impl Ingest {
         Ok(Self { commits: GroupCommit::start(rules, writers)? })
     }
 
+    /// How many batches wait to be written.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.commits.waiting()
+    }
+
     /// Applies a batch; what it answers as applied is durable.
     ///
     /// # Errors

@@ -212,7 +212,8 @@ fn earned(
     .load(conn)?)
 }
 
-/// What was reversed and adjusted, by its own time.
+/// What was reversed and adjusted, by its own time. That no entry is in review is said for the index of entries by time, which
+/// holds none.
 fn moved(
     conn: &mut Conn,
     account_id: AccountId,
@@ -224,7 +225,8 @@ fn moved(
         "SELECT {quarter} AS quarter, kind AS label, CAST(SUM(-amount_minor) AS BIGINT) AS amount_minor, \
             COUNT(*) AS rows \
         FROM ledger_entries \
-        WHERE account_id = $1 AND currency = $2 AND ledger_account = 'program' AND kind <> 'commissionEarned' \
+        WHERE account_id = $1 AND currency = $2 AND ledger_account = 'program' AND ledger_account <> 'inReview' \
+            AND kind <> 'commissionEarned' \
             AND created_at >= $3 AND created_at < $4 \
         GROUP BY 1, 2"
     ))

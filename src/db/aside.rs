@@ -32,6 +32,11 @@ impl Aside {
         Ok(Self { queue, patience })
     }
 
+    /// How much work waits for a thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Runs `work` on one of the threads. Work that nobody waits for any more is not begun.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
     where

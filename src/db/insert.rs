@@ -38,7 +38,7 @@ macro_rules! insert_rows {
             }
             $crate::db::Conn::Sqlite(conn) => {
                 for row in rows {
-                    ::diesel::insert_into($table).values(row).execute(conn)?;
+                    $crate::db::KeepPrepared::kept(::diesel::insert_into($table).values(row)).execute(conn)?;
                 }
             }
         }

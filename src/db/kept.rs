@@ -10,8 +10,9 @@ use diesel::sql_types::Integer;
 
 use super::Conn;
 
-/// A statement that is kept prepared under its text. Diesel does not know whether the text of an update or upsert is always
-/// the same; where it is, each connection plans it once.
+/// A statement that is kept prepared: under its type where diesel knows that the type has one text, which need not be written
+/// then, else under its text. Diesel does not know whether the text of an update or upsert is always the same; where it is, each
+/// connection plans it once.
 ///
 /// Only for statements of few texts: each one stays in the memory of every connection.
 #[derive(Debug, Clone, Copy)]
@@ -66,10 +67,10 @@ where
     }
 }
 
-impl<S> QueryId for Kept<S> {
-    type QueryId = ();
+impl<S: QueryId> QueryId for Kept<S> {
+    type QueryId = S::QueryId;
 
-    const HAS_STATIC_QUERY_ID: bool = false;
+    const HAS_STATIC_QUERY_ID: bool = S::HAS_STATIC_QUERY_ID;
 }
 
 impl<S: Query> Query for Kept<S> {
@@ -91,6 +92,7 @@ impl<S> Kept<S> {
         C: LoadConnection,
         C::Backend: QueryMetadata<Integer>,
         Self: QueryFragment<C::Backend>,
+        S: QueryId,
     {
         conn.load(WithoutRows(self))?.try_for_each(|row| row.map(drop))
     }
@@ -113,10 +115,10 @@ where
     }
 }
 
-impl<S> QueryId for WithoutRows<S> {
-    type QueryId = ();
+impl<S: QueryId> QueryId for WithoutRows<S> {
+    type QueryId = S::QueryId;
 
-    const HAS_STATIC_QUERY_ID: bool = false;
+    const HAS_STATIC_QUERY_ID: bool = S::HAS_STATIC_QUERY_ID;
 }
 
 impl<S> Query for WithoutRows<S> {

@@ -1,7 +1,8 @@
 //! The database: connections, transactions, and the difference between the engines. Nothing outside knows the pool.
 //!
 //! `read` is one connection without a transaction, `look_up` one row by its key, `snapshot` several reads that agree, `write` one
-//! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes run on one thread.
+//! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes use
+//! one connection.
 
 mod aside;
 mod columns;
@@ -80,6 +81,10 @@ pub struct PoolState {
     pub idle: u32,
     /// At most.
     pub max: u32,
+    /// How much work waits for one.
+    pub waiting: usize,
+    /// How many writes wait for SQLite's writer.
+    pub writes_waiting: usize,
 }
 
 /// The database, however many connections it has. Clones share them.
@@ -229,11 +234,7 @@ impl Db {
         F: Fn(&mut Conn) -> Result<T> + Send + Sync + 'static,
     {
         let Some(writer) = &self.inner.writer else { return self.write_on_pool(work) };
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        writer.submit(work, move |result| {
-            sender.send(result).ok();
-        })?;
-        receiver.recv().map_err(Error::internal)?.map_err(failure::settle)
+        writer.run(work).map_err(failure::settle)
     }
 
     /// How many transactions that change something make sense at once: one on SQLite, else half of the pool.
@@ -258,7 +259,13 @@ impl Db {
     #[must_use]
     pub fn pool_state(&self) -> PoolState {
         let state = self.inner.pool.state();
-        PoolState { connections: state.connections, idle: state.idle_connections, max: self.inner.pool.max_size() }
+        PoolState {
+            connections: state.connections,
+            idle: state.idle_connections,
+            max: self.inner.pool.max_size(),
+            waiting: self.inner.aside.waiting(),
+            writes_waiting: self.inner.writer.as_ref().map_or(0, Writer::waiting),
+        }
     }
 
     fn write_on_pool<T>(&self, work: impl Fn(&mut Conn) -> Result<T>) -> Result<T> {

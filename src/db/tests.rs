@@ -1,4 +1,4 @@
-//! Tests of the writer thread and of transactions, on SQLite files.
+//! Tests of the writer and of transactions, on SQLite files.
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
@@ -90,6 +90,17 @@ fn many_threads_write_at_once_and_each_is_answered_after_its_commit() {
         }
     });
     assert_eq!(names(&test.db).len(), 16 * 15);
+}
+
+#[tokio::test]
+async fn only_who_must_not_wait_leaves_its_write_to_another_thread() {
+    let test = database();
+    let is_here = || {
+        let here = std::thread::current().id();
+        move |_: &mut Conn| Ok(std::thread::current().id() == here)
+    };
+    assert!(test.db.write_blocking(is_here()).unwrap());
+    assert!(!test.db.write(is_here()).await.unwrap());
 }
 
 #[test]

@@ -1,12 +1,16 @@
-//! SQLite's one writer: a thread on which all writes follow each other, many in one COMMIT.
+//! SQLite's one writing connection, on which all writes follow each other, many in one COMMIT.
+//!
+//! Whoever has the connection writes all that waits. That is a thread of its own for those who must not wait; a thread that may
+//! wait takes the connection itself, which costs it no change to another thread and back.
 //!
 //! Each job runs in a savepoint of its own, so that a refusal or a panic undoes that job alone; one that has the COMMIT for
 //! itself needs none, for which SQLite would keep each page as it was before. Nobody is answered before the COMMIT, whose one
 //! `fsync` the whole batch shares.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use diesel::Connection;
 use diesel::connection::TransactionManager;
 
@@ -21,26 +25,30 @@ const BATCH_MAX: usize = 256;
 /// Jobs that wait at most; more are turned away with 503.
 const QUEUE_MAX: usize = 1024;
 
-/// The way to the writer thread; when it is dropped, the queued jobs are finished first.
+/// The way to the connection; when it is dropped, the queued jobs are finished first.
 pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Job>>>,
+    queue: Option<Sender<Box<dyn Job>>>,
+    turns: Arc<Turns>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(opener: Opener) -> Result<Self> {
         let conn = opener.open().map_err(|error| Error::Unavailable(error.to_string()))?;
-        let (sender, receiver) = sync_channel(QUEUE_MAX);
+        let (sender, receiver) = bounded(QUEUE_MAX);
         let file = opener.file();
-        let mut writing = Writing { opener: Opener { creates: false, ..opener }, conn: Some(conn), file };
+        let opener = Opener { creates: false, ..opener };
+        let writing = Writing { opener, conn: Some(conn), file, failures: FailureLog::default() };
+        let turns = Arc::new(Turns { queue: receiver, next: Mutex::default(), writing: Mutex::new(writing) });
+        let serving = turns.clone();
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || writing.run(&receiver))
+            .spawn(move || serving.serve())
             .map_err(Error::internal)?;
-        Ok(Self { queue: Some(sender), thread: Some(thread) })
+        Ok(Self { queue: Some(sender), turns, thread: Some(thread) })
     }
 
-    /// Queues `work`; `answer` is called on the writer thread after the COMMIT.
+    /// Queues `work` for the thread; `answer` is called after the COMMIT, on whichever thread wrote it.
     pub(super) fn submit<T, F, A>(&self, work: F, answer: A) -> Result<()>
     where
         T: Send + 'static,
@@ -53,6 +61,25 @@ impl Writer {
             TrySendError::Full(_) => Error::Unavailable(format!("{QUEUE_MAX} writes are waiting already")),
             TrySendError::Disconnected(_) => stopped(),
         })
+    }
+
+    /// How many jobs wait for the thread.
+    pub(super) fn waiting(&self) -> usize {
+        self.turns.queue.len()
+    }
+
+    /// Runs `work` as soon as the connection is free, on this thread or on that which writes before.
+    pub(super) fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = bounded(1);
+        let answer = move |result| {
+            sender.send(result).ok();
+        };
+        self.turns.take(Box::new(Pending { work: Some(work), result: None, answer }));
+        receiver.recv().map_err(Error::internal)?
     }
 }
 
@@ -110,29 +137,59 @@ where
     }
 }
 
+/// What waits for the connection, and the connection.
+struct Turns {
+    queue: Receiver<Box<dyn Job>>,
+    /// Jobs of threads that wait for the connection; whoever has it before them does them, too.
+    next: Mutex<Vec<Box<dyn Job>>>,
+    writing: Mutex<Writing>,
+}
+
+impl Turns {
+    fn serve(&self) {
+        while let Ok(job) = self.queue.recv() {
+            self.take(job);
+        }
+    }
+
+    /// Waits for the connection and writes `job` with all that waits, unless who had the connection before did so.
+    fn take(&self, job: Box<dyn Job>) {
+        held(&self.next).push(job);
+        let mut writing = held(&self.writing);
+        let mut batch = std::mem::take(&mut *held(&self.next));
+        batch.extend(self.queue.try_iter().take(BATCH_MAX.saturating_sub(batch.len())));
+        if batch.is_empty() {
+            return;
+        }
+        let failure = writing.write(&mut batch).err();
+        drop(writing);
+        for job in batch {
+            job.answer(failure.as_ref());
+        }
+    }
+}
+
+/// No job leaves anything half done behind when it panics.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 struct Writing {
     opener: Opener,
     /// None after a failure of a whole batch; the next one opens another.
     conn: Option<Conn>,
     /// Which file that connection writes to.
     file: Option<(u64, u64)>,
+    failures: FailureLog,
 }
 
 impl Writing {
-    fn run(&mut self, queue: &Receiver<Box<dyn Job>>) {
-        let mut failures = FailureLog::default();
-        while let Ok(first) = queue.recv() {
-            let mut batch = vec![first];
-            batch.extend(queue.try_iter().take(BATCH_MAX - 1));
-            let outcome = self.commit(&mut batch);
-            if !failures.note("a batch of writes", &outcome) {
-                self.conn = None;
-            }
-            let failure = outcome.err();
-            for job in batch {
-                job.answer(failure.as_ref());
-            }
+    fn write(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+        let outcome = self.commit(batch);
+        if !self.failures.note("a batch of writes", &outcome) {
+            self.conn = None;
         }
+        outcome
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {

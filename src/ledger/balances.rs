@@ -1,22 +1,28 @@
 //! Balances, present and past. Reads only.
 //!
 //! A past balance is the one that its last entry by then left behind: two look-ups in an index for each ledger account,
-//! however many entries there are. Times count to the millisecond, as they are shown.
+//! however many entries there are. That of what is in review is what the others leave of zero, which all of them are together.
+//! Times count to the millisecond, as they are shown.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::journal::{Balances, LedgerAccount};
 use crate::clock::Timestamp;
-use crate::db::Conn;
 use crate::db::schema::{ledger_balances, ledger_entries};
+use crate::db::{Conn, KeepPrepared};
 use crate::error::Result;
 use crate::id::{AccountId, EntryId};
 use crate::money::{Currency, Money};
 
 /// How long a unit of work may take from its time to its turn at an account: longer than any transaction lives.
 const OVERTAKEN_FOR_SECONDS: i64 = 60;
+
+/// What the index of entries by time holds: of the two sides of most postings one. In these words an engine recognises it.
+const HELD_BY_TIME: &str = "ledger_account <> 'inReview'";
 
 /// Balances of an account at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -81,16 +87,17 @@ pub fn past(conn: &mut Conn, account_id: AccountId, currency: Currency, as_of: T
     let end = next_millisecond(as_of);
     let mut balances = Balances::zero(account_id, currency);
     let mut any = false;
-    for ledger_account in LedgerAccount::ALL {
+    for ledger_account in LedgerAccount::ALL.iter().filter(|account| **account != LedgerAccount::InReview) {
         if let Some(minor) = past_balance(conn, account_id, currency, *ledger_account, end)? {
             *balances.of(*ledger_account) = minor;
+            balances.in_review_minor -= minor;
             any = true;
         }
     }
     Ok(any.then_some(balances))
 }
 
-/// What the last entry before `end` left behind.
+/// What the last entry before `end` left behind, but for what is in review.
 ///
 /// The last posted is the one with the greatest id: a unit of work that began earlier but waited for its turn at the account
 /// has the earlier time and the later entry. It is close by.
@@ -105,11 +112,14 @@ fn past_balance(
         .filter(ledger_entries::account_id.eq(account_id))
         .filter(ledger_entries::currency.eq(currency))
         .filter(ledger_entries::ledger_account.eq(ledger_account))
+        .filter(sql::<Bool>(HELD_BY_TIME))
         .order((ledger_entries::created_at.desc(), ledger_entries::id.desc()));
     let newest: Option<(EntryId, Timestamp, i64)> = entries
+        .clone()
         .filter(ledger_entries::created_at.lt(end))
         .limit(1)
         .select((ledger_entries::id, ledger_entries::created_at, ledger_entries::balance_minor))
+        .kept()
         .get_result(conn)
         .optional()?;
     let Some((id, time, balance_minor)) = newest else { return Ok(None) };
@@ -118,6 +128,7 @@ fn past_balance(
         .filter(ledger_entries::created_at.ge(time.plus_seconds(-OVERTAKEN_FOR_SECONDS)))
         .filter(ledger_entries::id.gt(id))
         .select((ledger_entries::id, ledger_entries::balance_minor))
+        .kept()
         .load(conn)?;
     let last = overtaken.into_iter().max_by_key(|(id, _)| *id);
     Ok(Some(last.map_or(balance_minor, |(_, minor)| minor)))

@@ -16,13 +16,15 @@ use crate::ledger::EntryKind;
 use crate::ledger::months::{self, MonthRow};
 use crate::money::{Currency, Money};
 
-/// The month's movements between the program and the partner, by client, plan and kind.
+/// The month's movements between the program and the partner, by client, plan and kind. That no entry is in review is said for
+/// the index of entries by time, which holds none.
 const MOVEMENTS: &str = "\
     SELECT line.client_id, line.client_email, line.client_name, line.product, line.plan, entry.kind, \
         CAST(SUM(-entry.amount_minor) AS BIGINT) AS amount_minor \
     FROM ledger_entries AS entry \
     JOIN commissions AS line ON line.account_id = entry.account_id AND line.id = entry.commission_id \
     WHERE entry.account_id = $1 AND entry.currency = $2 AND entry.ledger_account = 'program' \
+        AND entry.ledger_account <> 'inReview' \
         AND entry.created_at >= $3 AND entry.created_at < $4 \
     GROUP BY line.client_id, line.client_email, line.client_name, line.product, line.plan, entry.kind \
     ORDER BY line.client_id, MAX(line.id)";

@@ -59,6 +59,8 @@ async fn metrics_tell_of_the_worker_and_the_ledgers(app: &TestApp) {
         "stape_worker_failures_total{duty=\"scheduled payouts\"} 0",
         "stape_ledger_differences 0",
         "stape_db_pool_max_connections ",
+        "stape_queue_waiting{queue=\"SQLite writes\"} 0",
+        "stape_queue_waiting{queue=\"billing events\"} 0",
     ];
     let begun = Instant::now();
     loop {

@@ -96,6 +96,12 @@ impl Clicks {
         self.keys.clone()
     }
 
+    /// How many clicks wait to be written.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.commits.waiting()
+    }
+
     /// Records a click; when this returns, it is durable.
     ///
     /// # Errors
