@@ -14,7 +14,7 @@ use super::{alerts, service, slots};
 use crate::accounts::AccountRow;
 use crate::context::Context;
 use crate::db::schema::containers;
-use crate::db::{Conn, search_text};
+use crate::db::{Conn, overtaken, search_text};
 use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::trimmed_present;
@@ -137,17 +137,17 @@ pub fn refuse_without_access(conn: &mut Conn, asker: Asker, id: ContainerId) -> 
     sub_accounts::access::granted(conn, asker.account_id, owner_id).map(|_| ())
 }
 
-/// Deletes a container of the client. Its payments and commissions stay.
+/// Deletes a container of the client. Its payments and commissions stay; what was wished for it is declined.
 ///
 /// # Errors
-/// 404; 409 `subscriptionActive`, `requestPending`.
+/// 404; 409 `subscriptionActive`.
 pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: ContainerId) -> Result<()> {
     let Reached { row, link, locked } = reach(conn, Asker { account_id, by_manager: false }, id)?;
     if row.subscription_status.is_live() {
         let detail = format!("the subscription is {}; cancel it, and wait for its end", row.subscription_status);
         return Err(Error::refused(Code::SubscriptionActive, detail));
     }
-    operator_requests::service::refuse_second(conn, account_id, Some(id))?;
+    operator_requests::service::decline_of_container(conn, context, id, "the container was deleted")?;
     diesel::update(containers::table.find(id))
         .set((
             containers::manager_id.eq(None::<AccountId>),
@@ -180,7 +180,7 @@ fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
     let (locked, link) = links::lock_with_manager(conn, seen.account_id)?;
     let row = service::reachable(conn, account_id, by_manager, id)?;
     if row.account_id != seen.account_id {
-        return Err(Error::Unavailable(format!("{id} was transferred meanwhile")));
+        return Err(overtaken("the container was transferred meanwhile"));
     }
     if by_manager {
         sub_accounts::access::refuse_without(link.as_ref().ok_or_else(Error::not_found)?)?;
