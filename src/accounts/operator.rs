@@ -159,7 +159,7 @@ fn search(conn: &mut Conn, filter: &AccountFilter, after: Option<AccountId>, lim
 
 /// Blocks the account for a reason, or unblocks it.
 fn set_blocked(conn: &mut Conn, context: &Context, id: AccountId, reason: Option<&str>) -> Result<AccountRow> {
-    let account = service::lock_one(conn, id)?;
+    let (ref context, account) = service::lock_one(conn, context, id)?;
     if account.blocked_at.is_some() == reason.is_some() {
         return Ok(account);
     }

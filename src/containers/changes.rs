@@ -79,7 +79,7 @@ pub fn rename(
     id: ContainerId,
     change: &UpdateContainer,
 ) -> Result<Container> {
-    let Reached { mut row, locked, .. } = reach(conn, asker, id)?;
+    let Reached { ref context, mut row, locked, .. } = reach(conn, context, asker, id)?;
     if let Some(name) = change.name.as_ref().filter(|name| **name != row.name) {
         let details = json!({"before": {"name": row.name}, "after": {"name": name}});
         row.name.clone_from(name);
@@ -106,7 +106,7 @@ pub fn rename(
 /// 404; 403 `accessNotGranted`; 422 `planUnknown`; 409 `requestPending`, `planUnchanged`, `nothingToCancel`,
 /// `nothingToReactivate`.
 pub fn ask(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId, wish: &Wish) -> Result<Container> {
-    let Reached { row, .. } = reach(conn, asker, id)?;
+    let Reached { ref context, row, .. } = reach(conn, context, asker, id)?;
     if let Wish::Plan(wanted) = wish {
         refuse_unknown_plan(&program::service::current(conn)?.config, &row, wanted)?;
     }
@@ -142,7 +142,8 @@ pub fn refuse_without_access(conn: &mut Conn, asker: Asker, id: ContainerId) -> 
 /// # Errors
 /// 404; 409 `subscriptionActive`.
 pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: ContainerId) -> Result<()> {
-    let Reached { row, link, locked } = reach(conn, Asker { account_id, by_manager: false }, id)?;
+    let asker = Asker { account_id, by_manager: false };
+    let Reached { ref context, row, link, locked } = reach(conn, context, asker, id)?;
     if row.subscription_status.is_live() {
         let detail = format!("the subscription is {}; cancel it, and wait for its end", row.subscription_status);
         return Err(Error::refused(Code::SubscriptionActive, detail));
@@ -169,15 +170,16 @@ pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: Con
 
 /// A container that the asker may change, under the locks of its owner and manager.
 struct Reached {
+    context: Context,
     row: ContainerRow,
     link: Option<LinkRow>,
     locked: Vec<AccountRow>,
 }
 
-fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
+fn reach(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId) -> Result<Reached> {
     let Asker { account_id, by_manager } = asker;
     let seen = service::reachable(conn, account_id, by_manager, id)?;
-    let (locked, link) = links::lock_with_manager(conn, seen.account_id)?;
+    let (context, locked, link) = links::lock_with_manager(conn, context, seen.account_id)?;
     let row = service::reachable(conn, account_id, by_manager, id)?;
     if row.account_id != seen.account_id {
         return Err(overtaken("the container was transferred meanwhile"));
@@ -185,7 +187,7 @@ fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
     if by_manager {
         sub_accounts::access::refuse_without(link.as_ref().ok_or_else(Error::not_found)?)?;
     }
-    Ok(Reached { row, link, locked })
+    Ok(Reached { context, row, link, locked })
 }
 
 fn shown(conn: &mut Conn, asker: Asker, row: ContainerRow) -> Result<Container> {

@@ -53,8 +53,8 @@ pub fn transfer(
     service::reachable(conn, account_id, false, id)?;
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     let new_owner_id = takers_id(conn, account_id, &to.email)?;
-    let locked = accounts::lock_concerned(conn, |conn| with_managers(conn, account_id, new_owner_id))?;
-    let context = &context.under_locks();
+    let (context, locked) =
+        &accounts::lock_concerned(conn, context, |conn| with_managers(conn, account_id, new_owner_id))?;
     let before = service::reachable(conn, account_id, false, id)?;
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     if !locked.get(&new_owner_id).is_some_and(is_fit) {
@@ -74,7 +74,7 @@ pub fn transfer(
     diesel::update(containers::table.find(id)).set(&after).execute(conn)?;
     let program = program::service::current(conn)?;
     let managers = [&old_link, &new_link].map(|link| link.as_ref().map(|link| link.account_id));
-    count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
+    count(conn, context, locked, (&before, old_link), (&after, new_link), &program)?;
     alerts::refresh(conn, &BTreeSet::from([account_id, new_owner_id]))?;
     let details = json!({"from": account_id, "to": new_owner_id});
     // Locked may be more: who managed one of the two until just now.

@@ -165,8 +165,8 @@ pub fn complete_of_client(conn: &mut Conn, context: &Context, account_id: Accoun
 /// # Errors
 /// 404; 409 `requestClosed`.
 pub fn decline(conn: &mut Conn, context: &Context, id: OperatorRequestId, reason: &str) -> Result<OperatorRequest> {
-    let (row, told) = lock_concerned(conn, id)?;
-    decline_locked(conn, context, &row, reason, &told)
+    let (context, row, told) = &lock_concerned(conn, context, id)?;
+    decline_locked(conn, context, row, reason, told)
 }
 
 /// Declines what is open about a client itself, because its link ends. The caller holds the locks of client and manager.
@@ -243,11 +243,15 @@ pub fn concerned(conn: &mut Conn, row: &OperatorRequestRow) -> Result<BTreeSet<A
     Ok(ids)
 }
 
-fn lock_concerned(conn: &mut Conn, id: OperatorRequestId) -> Result<(OperatorRequestRow, BTreeSet<AccountId>)> {
+fn lock_concerned(
+    conn: &mut Conn,
+    context: &Context,
+    id: OperatorRequestId,
+) -> Result<(Context, OperatorRequestRow, BTreeSet<AccountId>)> {
     let row = find(conn, id)?;
-    accounts::lock_concerned(conn, |conn| concerned(conn, &row))?;
+    let (context, _) = accounts::lock_concerned(conn, context, |conn| concerned(conn, &row))?;
     let told = concerned(conn, &row)?;
-    Ok((row, told))
+    Ok((context, row, told))
 }
 
 fn decline_locked(

@@ -199,7 +199,7 @@ async fn detach_sub_account(
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
     let effect = move |conn: &mut _, context: &_, _: &_| {
-        access::lock_managed(conn, manager_id, *id)?;
+        let (context, _) = &access::lock_managed(conn, context, manager_id, *id)?;
         links::detach(conn, context, *id)?;
         Ok(Reply::no_content())
     };
