@@ -48,7 +48,8 @@ pub fn operator_routes(config: &mut ServiceConfig) {
 
 /// Sub-accounts.
 ///
-/// The clients that the agency or partner manages now, with their containers' counts and what they bring in a month.
+/// The clients that the agency or partner manages now, with their containers' counts and what they bring in a month. The one that
+/// was linked last (`linkedAt`) comes first, whenever it signed up.
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "listSubAccounts",

@@ -132,6 +132,12 @@ async fn containers_are_filtered(app: &TestApp) {
         assert_eq!(agency.login.list(&format!("/v3/containers{query}")).await.len(), count, "{query}");
     }
     agency.login.get("/v3/containers?limitExceeded=maybe").await.problem("invalidParameter");
+    for list in ["containers", "sub-accounts", "commissions"] {
+        for empty in ["", "%20", "pro,", ",pro"] {
+            agency.login.get(&format!("/v3/{list}?plan={empty}")).await.problem("invalidParameter");
+        }
+    }
+    agency.login.get("/v3/containers?subAccountId=").await.problem("invalidParameter");
 }
 
 async fn containers_come_page_by_page(app: &TestApp) {
