@@ -29,7 +29,7 @@ list_type!(AccountList, Account, "One page of accounts, newest first.");
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountFilter {
-    /// Part of the e-mail address, the first owner's name or the company; or an account's id.
+    /// Part of the e-mail address, the first owner's name or the company; or an account's id. Empty, it narrows nothing.
     #[param(value_type = Option<String>, max_length = 254, example = "archer")]
     pub q: Option<SearchWords>,
     /// Kinds of accounts.
@@ -159,7 +159,7 @@ fn search(conn: &mut Conn, filter: &AccountFilter, after: Option<AccountId>, lim
 
 /// Blocks the account for a reason, or unblocks it.
 fn set_blocked(conn: &mut Conn, context: &Context, id: AccountId, reason: Option<&str>) -> Result<AccountRow> {
-    let account = service::lock_one(conn, id)?;
+    let (ref context, account) = service::lock_one(conn, context, id)?;
     if account.blocked_at.is_some() == reason.is_some() {
         return Ok(account);
     }

@@ -84,7 +84,7 @@ pub fn holder(conn: &mut Conn, now: Timestamp, token: &str) -> Result<UserRow> {
 /// # Errors
 /// 422 `invalidToken`; the database's failure.
 pub fn redeem(conn: &mut Conn, context: &Context, user: &UserRow, token: &str, new_hash: &str) -> Result<()> {
-    service::lock_one(conn, user.account_id)?;
+    let (context, _) = service::lock_one(conn, context, user.account_id)?;
     sessions::withdraw_links(conn, user.id)?;
     let token_row = password_tokens::table
         .find(user.id)
@@ -95,7 +95,7 @@ pub fn redeem(conn: &mut Conn, context: &Context, user: &UserRow, token: &str, n
     let kind = kind.ok_or_else(invalid)?;
     sessions::set_password(conn, user.id, new_hash)?;
     let actor = Actor { kind: ActorKind::User, id: user.id.to_string(), acting_account: None };
-    let context = Context { actor, ..context.clone() };
+    let context = Context { actor, ..context };
     let action = match kind {
         TokenKind::Reset => "user.passwordReset",
         TokenKind::Invitation => "user.invitationAccepted",

@@ -33,7 +33,8 @@ pub struct NewAccount {
     pub password_hash: Option<String>,
 }
 
-/// Locks the rows of `ids` until the commit and returns those that exist, in the order of their ids.
+/// Locks the rows of `ids` until the commit and returns those that exist, in the order of their ids. For work in which no time
+/// counts, or that tells it by itself; all other work wants [`lock_many`] or its kin.
 ///
 /// One order for everybody keeps transactions from waiting for each other in a circle. `NO KEY` lets rows that refer to an
 /// account be inserted meanwhile. On SQLite all writes use one connection, so there is nothing to lock.
@@ -48,16 +49,28 @@ pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
     })
 }
 
-/// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: all that
+/// [`lock`], and the context [at the moment](Context::under_locks) at which they are locked: what is written by it follows
+/// what was written while it waited.
+///
+/// # Errors
+/// The database's failure.
+pub fn lock_many(conn: &mut Conn, context: &Context, ids: &[AccountId]) -> Result<(Context, Vec<AccountRow>)> {
+    let rows = lock(conn, ids)?;
+    Ok((context.under_locks(), rows))
+}
+
+/// [`lock_many`] for all accounts that something concerns, where others may change meanwhile which ones these are: all that
 /// `concerned` tells under the locks are locked.
 ///
 /// # Errors
 /// As [`lock_around`].
 pub fn lock_concerned(
     conn: &mut Conn,
+    context: &Context,
     concerned: impl Fn(&mut Conn) -> Result<BTreeSet<AccountId>>,
-) -> Result<BTreeMap<AccountId, AccountRow>> {
-    Ok(lock_around(conn, concerned, BTreeSet::clone)?.0)
+) -> Result<(Context, BTreeMap<AccountId, AccountRow>)> {
+    let (context, locked, _) = lock_around(conn, context, concerned, BTreeSet::clone)?;
+    Ok((context, locked))
 }
 
 /// [`lock_concerned`] for what tells more than the accounts: `load` reads it, `concerned` names the accounts in it, and it is
@@ -68,12 +81,14 @@ pub fn lock_concerned(
 /// What has the transaction run again, which ends as 503 where they change again and again; the database's failure.
 pub fn lock_around<T>(
     conn: &mut Conn,
+    context: &Context,
     load: impl Fn(&mut Conn) -> Result<T>,
     concerned: impl Fn(&T) -> BTreeSet<AccountId>,
-) -> Result<(BTreeMap<AccountId, AccountRow>, T)> {
+) -> Result<(Context, BTreeMap<AccountId, AccountRow>, T)> {
     let mut loaded = load(conn)?;
     let ids: Vec<AccountId> = concerned(&loaded).into_iter().collect();
-    let locked: BTreeMap<_, _> = lock(conn, &ids)?.into_iter().map(|row| (row.id, row)).collect();
+    let (context, locked) = lock_many(conn, context, &ids)?;
+    let locked: BTreeMap<_, _> = locked.into_iter().map(|row| (row.id, row)).collect();
     // On SQLite nobody else writes meanwhile.
     if matches!(conn, Conn::Postgres(_)) {
         loaded = load(conn)?;
@@ -81,15 +96,16 @@ pub fn lock_around<T>(
             return Err(overtaken("those whom a change concerns have changed meanwhile"));
         }
     }
-    Ok((locked, loaded))
+    Ok((context, locked, loaded))
 }
 
-/// [`lock`] for one account.
+/// [`lock_many`] for one account.
 ///
 /// # Errors
 /// 404 where there is none; the database's failure.
-pub fn lock_one(conn: &mut Conn, id: AccountId) -> Result<AccountRow> {
-    lock(conn, &[id])?.pop().ok_or_else(Error::not_found)
+pub fn lock_one(conn: &mut Conn, context: &Context, id: AccountId) -> Result<(Context, AccountRow)> {
+    let (context, mut rows) = lock_many(conn, context, &[id])?;
+    Ok((context, rows.pop().ok_or_else(Error::not_found)?))
 }
 
 /// The account.
@@ -216,8 +232,8 @@ pub fn update(
     change: &UpdateAccount,
     check: impl FnOnce(&AccountRow) -> Result<()>,
 ) -> Result<AccountRow> {
-    let old = lock_concerned(conn, |conn| with_manager(conn, account_id))?.remove(&account_id);
-    let old = old.ok_or_else(Error::not_found)?;
+    let (ref context, mut locked) = lock_concerned(conn, context, |conn| with_manager(conn, account_id))?;
+    let old = locked.remove(&account_id).ok_or_else(Error::not_found)?;
     check(&old)?;
     let new = AccountRow {
         first_name: change.first_name.clone().unwrap_or_else(|| old.first_name.clone()),

@@ -77,7 +77,7 @@ pub fn candidate_by_id(conn: &mut Conn, user_id: UserId) -> Result<Candidate> {
 /// # Errors
 /// 403 `accountBlocked`; 401 `invalidCredentials` when the password was changed meanwhile.
 pub fn sign_in(conn: &mut Conn, context: &Context, keys: &TokenKeys, verified: &Candidate) -> Result<Tokens> {
-    let account = service::lock_one(conn, verified.account_id)?;
+    let (context, account) = &service::lock_one(conn, context, verified.account_id)?;
     if !holds(conn, verified)? {
         return Err(wrong_password());
     }
@@ -153,7 +153,7 @@ pub fn sign_out(conn: &mut Conn, context: &Context, account_id: AccountId, sessi
 /// # Errors
 /// 422 `wrongPassword` when the password was changed meanwhile; the database's failure.
 pub fn change_password(conn: &mut Conn, context: &Context, verified: &Candidate, new_hash: &str) -> Result<()> {
-    service::lock_one(conn, verified.account_id)?;
+    let (context, _) = &service::lock_one(conn, context, verified.account_id)?;
     if !holds(conn, verified)? {
         return Err(wrong_current_password("/currentPassword"));
     }

@@ -127,7 +127,7 @@ pub fn list(conn: &mut Conn, account_id: AccountId, page: &Page) -> Result<Vec<U
 /// # Errors
 /// 409 `emailTaken` or `memberLimitReached`.
 pub fn add(conn: &mut Conn, context: &Context, account_id: AccountId, input: &AddMember) -> Result<UserRow> {
-    let account = service::lock_one(conn, account_id)?;
+    let (context, account) = &service::lock_one(conn, context, account_id)?;
     let team: i64 = users::table.filter(users::account_id.eq(account_id)).select(count_star()).get_result(conn)?;
     if team >= MAX_MEMBERS {
         let detail = format!("the team has {team} of at most {MAX_MEMBERS} members");
@@ -161,7 +161,7 @@ pub fn update(
     user_id: UserId,
     change: &UpdateMember,
 ) -> Result<UserRow> {
-    let account = service::lock_one(conn, account_id)?;
+    let (context, account) = &service::lock_one(conn, context, account_id)?;
     let old = find(conn, account_id, user_id)?;
     let new = UserRow {
         first_name: change.first_name.clone().unwrap_or_else(|| old.first_name.clone()),
@@ -183,7 +183,7 @@ pub fn update(
         "after": { "firstName": new.first_name, "lastName": new.last_name, "role": new.role },
     });
     audit::record(conn, context, Some(account_id), "member.updated", user_id, Some(details))?;
-    follow_first_owner(conn, context, &account)?;
+    follow_first_owner(conn, context, account)?;
     Ok(new)
 }
 
@@ -192,14 +192,14 @@ pub fn update(
 /// # Errors
 /// 404 for a missing user and for another account's; 409 `lastOwner`.
 pub fn remove(conn: &mut Conn, context: &Context, account_id: AccountId, user_id: UserId) -> Result<()> {
-    let account = service::lock_one(conn, account_id)?;
+    let (context, account) = &service::lock_one(conn, context, account_id)?;
     let user = find(conn, account_id, user_id)?;
     keep_an_owner(conn, account_id, user_id)?;
     // Its sessions, its place in the directory of addresses and its token go with it.
     diesel::delete(users::table.find(user_id)).execute(conn)?;
     let details = json!({ "email": user.email, "role": user.role });
     audit::record(conn, context, Some(account_id), "member.deleted", user_id, Some(details))?;
-    follow_first_owner(conn, context, &account)
+    follow_first_owner(conn, context, account)
 }
 
 fn find(conn: &mut Conn, account_id: AccountId, user_id: UserId) -> Result<UserRow> {

@@ -46,9 +46,9 @@ pub fn create(
     makers_scopes: Scopes,
     input: &CreateApiKey,
 ) -> Result<(ApiKeyRow, String)> {
-    check(context.now, makers_scopes, input)?;
     // Under the lock, so that two requests at once cannot both take the last place.
-    accounts::service::lock_one(conn, account_id)?;
+    let (context, _) = &accounts::service::lock_one(conn, context, account_id)?;
+    check(context.now, makers_scopes, input)?;
     let active = count_active(conn, account_id, context.now)?;
     if active >= MAX_ACTIVE {
         let detail =
@@ -86,7 +86,7 @@ pub fn create(
 /// # Errors
 /// 404 where the account has no such key, or has revoked it before.
 pub fn revoke(conn: &mut Conn, context: &Context, account_id: AccountId, id: ApiKeyId) -> Result<()> {
-    accounts::service::lock_one(conn, account_id)?;
+    let (context, _) = &accounts::service::lock_one(conn, context, account_id)?;
     let live = api_keys::table.find((account_id, id)).filter(api_keys::revoked_at.is_null());
     if diesel::update(live).set(api_keys::revoked_at.eq(context.now)).execute(conn)? == 0 {
         return Err(Error::not_found());

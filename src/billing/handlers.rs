@@ -16,7 +16,7 @@ use crate::http::{Batch, Filter, Listing, list_type};
 use crate::id::PaymentId;
 use crate::state::App;
 
-list_type!(PaymentList, Payment, "A page of payments, the newest first.");
+list_type!(PaymentList, Payment, "A page of payments, the one that arrived last first.");
 
 /// Registers the accounts' operations.
 pub fn routes(config: &mut ServiceConfig) {
@@ -70,7 +70,9 @@ struct PaymentQuery {
 
 /// Payments.
 ///
-/// A client sees what was paid for its containers; an agency or partner what its clients paid while it managed them.
+/// A client sees what was paid for its containers; an agency or partner what its clients paid while it managed them. In the
+/// order in which the billing system reported them, the last one first: one that it reports late stands before younger ones, so
+/// `occurredAt` may be out of order.
 #[utoipa::path(
     tag = "Payments",
     operation_id = "listPayments",

@@ -168,8 +168,7 @@ fn write_group(db: &Db, clock: &Clock, group: &[Batch]) -> Result<Vec<Vec<Verdic
 /// The database's own failure; refusals are verdicts.
 pub fn apply_batches(conn: &mut Conn, clock: &Clock, batches: &[Batch]) -> Result<Vec<Vec<Verdict>>> {
     keep_plans(conn)?;
-    let mut world = World::load(conn, batches.iter().flat_map(|batch| batch.elements.iter()))?;
-    let now = clock.now();
+    let (now, mut world) = World::load(conn, clock, batches.iter().flat_map(|batch| batch.elements.iter()))?;
     let mut verdicts = Vec::with_capacity(batches.len());
     for batch in batches {
         let context = Context { now, ..batch.context.clone() };

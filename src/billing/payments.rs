@@ -67,7 +67,7 @@ pub struct PaymentFilter {
     pub occurred_before: Option<Timestamp>,
 }
 
-/// A page of payments, the newest first.
+/// A page of payments, the one that arrived last first.
 ///
 /// # Errors
 /// The database's own failure.

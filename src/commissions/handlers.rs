@@ -114,7 +114,8 @@ impl From<CommissionQuery> for CommissionFilter {
 
 /// Commissions.
 ///
-/// What the payments of sub-accounts earned, payments that earned nothing, and adjustments.
+/// What the payments of sub-accounts earned, payments that earned nothing, and adjustments. In the order in which the rows arose
+/// (`createdAt`), the last one first: a payment that is reported late stands before younger ones.
 #[utoipa::path(
     tag = "Commissions",
     operation_id = "listCommissions",
@@ -312,7 +313,7 @@ struct EarningsQuery {
 /// Commissions by container.
 ///
 /// The containers of all sub-accounts, their plan, and what each brings. The monthly amounts add up to the summary's monthly
-/// value.
+/// value. The container that was made last comes first, whenever it was paid.
 #[utoipa::path(
     tag = "Commissions",
     operation_id = "listCommissionsByContainer",

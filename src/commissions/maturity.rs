@@ -11,6 +11,7 @@ use diesel::sql_types::Bool;
 use super::models::{CommissionRow, CommissionStatus, LineId};
 use crate::accounts;
 use crate::clock::{Clock, Timestamp};
+use crate::context::Context;
 use crate::db::schema::commissions;
 use crate::db::{Conn, Db, Patience};
 use crate::error::{Error, Result};
@@ -57,10 +58,10 @@ impl Batch {
             due.entry(account_id).or_default().push(id);
         }
         for (account_id, ids) in due {
-            let clock = clock.clone();
+            let server = Context::of_server(clock);
             let done = db.write_blocking(move |conn| {
-                accounts::lock(conn, &[account_id])?;
-                make_ready(conn, clock.now(), account_id, &ids)
+                let (context, _) = accounts::lock_many(conn, &server, &[account_id])?;
+                make_ready(conn, context.now, account_id, &ids)
             });
             match done {
                 Ok(ready) => self.matured += ready,
@@ -86,12 +87,11 @@ fn due_beside(conn: &mut Conn, now: Timestamp, failed: &[AccountId]) -> Result<V
 }
 
 /// Makes the commissions of `account_id` ready whose review is over at `now`; answers how many. Called again until it
-/// answers zero; a payout request calls it for its own rows first.
+/// answers zero; a payout request calls it for its own rows first. The account is locked.
 ///
 /// # Errors
 /// The database's own failure.
 pub fn mature(conn: &mut Conn, now: Timestamp, account_id: AccountId) -> Result<usize> {
-    accounts::lock(conn, &[account_id])?;
     // No index of the account's may be taken: it would read all that is in review, and of what is due, anybody's, there is as
     // much as came since the worker last looked.
     let owner = commissions::account_id.concat("");

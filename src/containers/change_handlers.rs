@@ -50,15 +50,15 @@ async fn update_container(
 
 /// Delete a container.
 ///
-/// By its client alone, never by a manager or on behalf of the client. Refused while a subscription is active or past due, and while
-/// an operator request is open. Payments and commissions keep its name.
+/// By its client alone, never by a manager or on behalf of the client. Refused while a subscription is active or past due. An open
+/// operator request is declined with it, but for a transfer's, which goes on. Payments and commissions keep its name.
 #[utoipa::path(
     tag = "Containers",
     operation_id = "deleteContainer",
     params(("containerId" = ContainerId, Path, description = "Id of the container")),
     responses((status = 204, description = "It is gone")),
     extensions(("x-accounts" = json!("standard")), ("x-on-behalf" = json!("refused")),
-        ("x-refusals" = json!(["subscriptionActive", "requestPending"]))),
+        ("x-refusals" = json!(["subscriptionActive"]))),
     security(("apiKey" = ["containers:write"]))
 )]
 #[delete("/{containerId}")]

@@ -14,7 +14,7 @@ use super::{alerts, service, slots};
 use crate::accounts::AccountRow;
 use crate::context::Context;
 use crate::db::schema::containers;
-use crate::db::{Conn, search_text};
+use crate::db::{Conn, overtaken, search_text};
 use crate::error::{Code, Error, OrNotFound, Problem, Result, Violation};
 use crate::events::EventType;
 use crate::http::trimmed_present;
@@ -79,7 +79,7 @@ pub fn rename(
     id: ContainerId,
     change: &UpdateContainer,
 ) -> Result<Container> {
-    let Reached { mut row, locked, .. } = reach(conn, asker, id)?;
+    let Reached { ref context, mut row, locked, .. } = reach(conn, context, asker, id)?;
     if let Some(name) = change.name.as_ref().filter(|name| **name != row.name) {
         let details = json!({"before": {"name": row.name}, "after": {"name": name}});
         row.name.clone_from(name);
@@ -106,7 +106,7 @@ pub fn rename(
 /// 404; 403 `accessNotGranted`; 422 `planUnknown`; 409 `requestPending`, `planUnchanged`, `nothingToCancel`,
 /// `nothingToReactivate`.
 pub fn ask(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId, wish: &Wish) -> Result<Container> {
-    let Reached { row, .. } = reach(conn, asker, id)?;
+    let Reached { ref context, row, .. } = reach(conn, context, asker, id)?;
     if let Wish::Plan(wanted) = wish {
         refuse_unknown_plan(&program::service::current(conn)?.config, &row, wanted)?;
     }
@@ -137,17 +137,18 @@ pub fn refuse_without_access(conn: &mut Conn, asker: Asker, id: ContainerId) -> 
     sub_accounts::access::granted(conn, asker.account_id, owner_id).map(|_| ())
 }
 
-/// Deletes a container of the client. Its payments and commissions stay.
+/// Deletes a container of the client. Its payments and commissions stay; what was wished for it is declined.
 ///
 /// # Errors
-/// 404; 409 `subscriptionActive`, `requestPending`.
+/// 404; 409 `subscriptionActive`.
 pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: ContainerId) -> Result<()> {
-    let Reached { row, link, locked } = reach(conn, Asker { account_id, by_manager: false }, id)?;
+    let asker = Asker { account_id, by_manager: false };
+    let Reached { ref context, row, link, locked } = reach(conn, context, asker, id)?;
     if row.subscription_status.is_live() {
         let detail = format!("the subscription is {}; cancel it, and wait for its end", row.subscription_status);
         return Err(Error::refused(Code::SubscriptionActive, detail));
     }
-    operator_requests::service::refuse_second(conn, account_id, Some(id))?;
+    operator_requests::service::decline_of_container(conn, context, id, "the container was deleted")?;
     diesel::update(containers::table.find(id))
         .set((
             containers::manager_id.eq(None::<AccountId>),
@@ -169,23 +170,24 @@ pub fn delete(conn: &mut Conn, context: &Context, account_id: AccountId, id: Con
 
 /// A container that the asker may change, under the locks of its owner and manager.
 struct Reached {
+    context: Context,
     row: ContainerRow,
     link: Option<LinkRow>,
     locked: Vec<AccountRow>,
 }
 
-fn reach(conn: &mut Conn, asker: Asker, id: ContainerId) -> Result<Reached> {
+fn reach(conn: &mut Conn, context: &Context, asker: Asker, id: ContainerId) -> Result<Reached> {
     let Asker { account_id, by_manager } = asker;
     let seen = service::reachable(conn, account_id, by_manager, id)?;
-    let (locked, link) = links::lock_with_manager(conn, seen.account_id)?;
+    let (context, locked, link) = links::lock_with_manager(conn, context, seen.account_id)?;
     let row = service::reachable(conn, account_id, by_manager, id)?;
     if row.account_id != seen.account_id {
-        return Err(Error::Unavailable(format!("{id} was transferred meanwhile")));
+        return Err(overtaken("the container was transferred meanwhile"));
     }
     if by_manager {
         sub_accounts::access::refuse_without(link.as_ref().ok_or_else(Error::not_found)?)?;
     }
-    Ok(Reached { row, link, locked })
+    Ok(Reached { context, row, link, locked })
 }
 
 fn shown(conn: &mut Conn, asker: Asker, row: ContainerRow) -> Result<Container> {

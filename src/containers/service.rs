@@ -77,7 +77,7 @@ pub fn create(
 ) -> Result<Container> {
     // Nobody locks an account of others.
     let owner_id = admitted(conn, caller_id, by_manager, input)?;
-    let (locked, link) = sub_accounts::links::lock_with_manager(conn, owner_id)?;
+    let (context, locked, link) = &sub_accounts::links::lock_with_manager(conn, context, owner_id)?;
     if by_manager {
         refuse_unmanaged(caller_id, link.as_ref())?;
     }
@@ -100,10 +100,10 @@ pub fn create(
         owned_from: context.now,
     };
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
-    if let Some(link) = &link {
-        slots::count(conn, context, (&locked, link), &row, &program.config, Portfolio::add)?;
+    if let Some(link) = link {
+        slots::count(conn, context, (locked, link), &row, &program.config, Portfolio::add)?;
     }
-    for account in &locked {
+    for account in locked {
         audit::record(conn, context, Some(account.id), "container.created", row.id, None)?;
         events::record(conn, context, account.id, EventType::ContainerCreated, row.id)?;
     }

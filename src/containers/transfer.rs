@@ -53,16 +53,14 @@ pub fn transfer(
     service::reachable(conn, account_id, false, id)?;
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     let new_owner_id = takers_id(conn, account_id, &to.email)?;
-    let locked = accounts::lock_concerned(conn, |conn| with_managers(conn, account_id, new_owner_id))?;
-    let context = &context.under_locks();
+    let (context, locked) =
+        &accounts::lock_concerned(conn, context, |conn| with_managers(conn, account_id, new_owner_id))?;
     let before = service::reachable(conn, account_id, false, id)?;
     operator_requests::service::refuse_second(conn, account_id, Some(id))?;
     if !locked.get(&new_owner_id).is_some_and(is_fit) {
         return Err(refused());
     }
     let (old_link, new_link) = (links::current(conn, account_id)?, links::current(conn, new_owner_id)?);
-    let after = moved(context, &before, new_owner_id, new_link.as_ref().map(|link| link.account_id));
-    diesel::update(containers::table.find(id)).set(&after).execute(conn)?;
     let present: (OwnershipId, Timestamp) = container_owners::table
         .filter(container_owners::container_id.eq(id))
         .order(container_owners::id.desc())
@@ -72,9 +70,11 @@ pub fn transfer(
     let (ownership_id, owned_from) = OwnershipId::following(context.now, [present]);
     let ownership = OwnershipRow { container_id: id, id: ownership_id, account_id: new_owner_id, owned_from };
     diesel::insert_into(container_owners::table).values(&ownership).execute(conn)?;
+    let after = moved(context, &before, &ownership, new_link.as_ref().map(|link| link.account_id));
+    diesel::update(containers::table.find(id)).set(&after).execute(conn)?;
     let program = program::service::current(conn)?;
     let managers = [&old_link, &new_link].map(|link| link.as_ref().map(|link| link.account_id));
-    count(conn, context, &locked, (&before, old_link), (&after, new_link), &program)?;
+    count(conn, context, locked, (&before, old_link), (&after, new_link), &program)?;
     alerts::refresh(conn, &BTreeSet::from([account_id, new_owner_id]))?;
     let details = json!({"from": account_id, "to": new_owner_id});
     // Locked may be more: who managed one of the two until just now.
@@ -117,15 +117,21 @@ fn with_managers(conn: &mut Conn, giver_id: AccountId, taker_id: AccountId) -> R
     Ok(ids)
 }
 
-/// The container with its new owner. A `subscription.changed` from before the transfer is the old owner's: it is stale.
-fn moved(context: &Context, before: &ContainerRow, owner_id: AccountId, manager_id: Option<AccountId>) -> ContainerRow {
+/// The container with its new owner. A `subscription.changed` from before the new ownership is the old owner's: it is stale. And
+/// one that was applied to the old owner's subscription, be it a future one, makes none of the new owner's stale.
+fn moved(
+    context: &Context,
+    before: &ContainerRow,
+    ownership: &OwnershipRow,
+    manager_id: Option<AccountId>,
+) -> ContainerRow {
     ContainerRow {
-        account_id: owner_id,
+        account_id: ownership.account_id,
         manager_id,
         subscription_status: SubscriptionStatus::Canceled,
         cancel_at_period_end: false,
         next_payment_at: None,
-        subscription_changed_at: before.subscription_changed_at.max(Some(context.now)),
+        subscription_changed_at: Some(ownership.owned_from),
         updated_at: context.now,
         ..before.clone()
     }

@@ -191,7 +191,7 @@ impl<'de> Deserialize<'de> for SearchWords {
     }
 }
 
-/// Several values in one parameter, separated by commas, any of which may fit.
+/// Several values in one parameter, separated by commas, any of which may fit; none of them is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OneOf<T>(pub Vec<T>);
 
@@ -222,8 +222,13 @@ impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for CommaSeparated<T> {
         if text.split(',').count() > MAX_VALUES {
             return Err(E::custom(format!("must list at most {MAX_VALUES} values")));
         }
-        text.split(',').map(|word| word.trim().parse().map_err(E::custom)).collect::<Result<_, E>>().map(OneOf)
+        text.split(',').map(|word| value(word.trim())).collect::<Result<_, E>>().map(OneOf)
     }
+}
+
+fn value<T: FromStr<Err: fmt::Display>, E: serde::de::Error>(word: &str) -> Result<T, E> {
+    let value = word.parse().map_err(E::custom)?;
+    if word.is_empty() { Err(E::custom("must not hold an empty value")) } else { Ok(value) }
 }
 
 impl<T: ToSchema> PartialSchema for OneOf<T> {
@@ -243,6 +248,7 @@ mod tests {
     struct Filters {
         at_least: Option<u32>,
         kind: Option<OneOf<crate::accounts::AccountKind>>,
+        word: Option<OneOf<String>>,
         needed: bool,
     }
 
@@ -277,8 +283,9 @@ mod tests {
 
     #[test]
     fn several_values_stand_in_one_parameter() {
-        let filters = read("needed=true&kind=agency,partner&atLeast=3").unwrap();
+        let filters = read("needed=true&kind=agency,partner&word=one,+two&atLeast=3").unwrap();
         assert_eq!(filters.kind.unwrap().0.len(), 2);
+        assert_eq!(filters.word.unwrap().0, ["one", "two"]);
         assert_eq!((filters.at_least, filters.needed), (Some(3), true));
     }
 
@@ -286,7 +293,10 @@ mod tests {
     fn a_invalid_parameter_is_named() {
         assert_eq!(refused("needed=true&atLeast=x"), named("atLeast", "malformed"));
         assert_eq!(refused("needed=true&kind=agency,other"), named("kind", "malformed"));
-        assert_eq!(refused("needed=true&kind="), named("kind", "malformed"));
+        for empty in ["kind=", "kind=agency,", "word=", "word=%20", "word=,", "word=one,,two"] {
+            let name = empty.split_once('=').unwrap().0;
+            assert_eq!(refused(&format!("needed=true&{empty}")), named(name, "malformed"), "{empty}");
+        }
         assert_eq!(refused("needed=maybe"), named("needed", "malformed"));
         assert_eq!(refused(""), named("needed", "required"));
     }

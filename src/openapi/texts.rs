@@ -14,6 +14,9 @@ const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 /// A text with something to see in it: in the code `\S`.
 const VISIBLE: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 
+/// One of the values that a parameter lists, or several: none is empty.
+const LISTED: &str = r"^[^\x00,]*[^\s\x00,][^\x00,]*(,[^\x00,]*[^\s\x00,][^\x00,]*)*$";
+
 /// Gives every text of a request a pattern, unless it has one. What visitors follow (`/r/…`, `/badge/…`) takes any.
 pub(super) fn limit(document: &mut Value) {
     let mut sent = Vec::new();
@@ -23,7 +26,12 @@ pub(super) fn limit(document: &mut Value) {
         }
         for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             let is_in_query = parameter.get("in").and_then(Value::as_str) == Some("query");
-            parameter.get_mut("schema").filter(|_| is_in_query).into_iter().for_each(limit_schema);
+            let Some(schema) = parameter.get_mut("schema").filter(|_| is_in_query) else { continue };
+            let listed = schema.get_mut("items").and_then(Value::as_object_mut).filter(|items| is_free_text(items));
+            if let Some(listed) = listed {
+                listed.insert("pattern".to_owned(), json!(LISTED));
+            }
+            limit_schema(schema);
         }
         operation.get("requestBody").into_iter().for_each(|body| references(body, &mut sent));
     }
@@ -94,9 +102,16 @@ mod tests {
             "Below": {"type": ["string", "null"]},
             "Answered": {"type": "string"},
         });
-        let body = json!({"requestBody": {"$ref": "#/components/schemas/Sent"}});
-        let mut document = json!({"paths": {"/v3/things": {"post": body}}, "components": {"schemas": schemas}});
+        let words = json!({"type": "array", "items": {"type": "string"}});
+        let operation = json!({
+            "parameters": [{"in": "query", "schema": words}, {"in": "query", "schema": {"type": "string"}}],
+            "requestBody": {"$ref": "#/components/schemas/Sent"},
+        });
+        let mut document = json!({"paths": {"/v3/things": {"post": operation}}, "components": {"schemas": schemas}});
         limit(&mut document);
+        let parameters = &document["paths"]["/v3/things"]["post"]["parameters"];
+        assert_eq!(parameters[0]["schema"]["items"]["pattern"], LISTED);
+        assert_eq!(parameters[1]["schema"]["pattern"], TEXT);
         let schemas = &document["components"]["schemas"];
         assert_eq!(schemas["Sent"]["properties"]["name"]["pattern"], NAME);
         assert_eq!(schemas["Sent"]["properties"]["code"]["pattern"], "^[a-z]+$");

@@ -165,8 +165,8 @@ pub fn complete_of_client(conn: &mut Conn, context: &Context, account_id: Accoun
 /// # Errors
 /// 404; 409 `requestClosed`.
 pub fn decline(conn: &mut Conn, context: &Context, id: OperatorRequestId, reason: &str) -> Result<OperatorRequest> {
-    let (row, told) = lock_concerned(conn, id)?;
-    decline_locked(conn, context, &row, reason, &told)
+    let (context, row, told) = &lock_concerned(conn, context, id)?;
+    decline_locked(conn, context, row, reason, told)
 }
 
 /// Declines what is open about a client itself, because its link ends. The caller holds the locks of client and manager.
@@ -174,12 +174,26 @@ pub fn decline(conn: &mut Conn, context: &Context, id: OperatorRequestId, reason
 /// # Errors
 /// The database's own failure.
 pub fn decline_of_client(conn: &mut Conn, context: &Context, account_id: AccountId, reason: &str) -> Result<()> {
-    if let Some(request) = pending_of_clients(conn, &[account_id])?.remove(&account_id) {
-        let row = find(conn, request.id)?;
-        let told = concerned(conn, &row)?;
-        decline_locked(conn, context, &row, reason, &told)?;
-    }
-    Ok(())
+    let pending = pending_of_clients(conn, &[account_id])?.remove(&account_id);
+    decline_pending(conn, context, pending, reason)
+}
+
+/// Declines what is open about a container, because it is deleted, but for a transfer: its former owner's subscription is still
+/// to be ended. The caller holds the locks of owner and manager.
+///
+/// # Errors
+/// The database's own failure.
+pub fn decline_of_container(conn: &mut Conn, context: &Context, id: ContainerId, reason: &str) -> Result<()> {
+    let pending = pending_of_containers(conn, &[id])?.remove(&id);
+    let pending = pending.filter(|request| request.request_type != OperatorRequestType::Transfer);
+    decline_pending(conn, context, pending, reason)
+}
+
+fn decline_pending(conn: &mut Conn, context: &Context, pending: Option<OperatorRequest>, reason: &str) -> Result<()> {
+    let Some(request) = pending else { return Ok(()) };
+    let row = find(conn, request.id)?;
+    let told = concerned(conn, &row)?;
+    decline_locked(conn, context, &row, reason, &told).map(|_| ())
 }
 
 /// The request.
@@ -229,11 +243,15 @@ pub fn concerned(conn: &mut Conn, row: &OperatorRequestRow) -> Result<BTreeSet<A
     Ok(ids)
 }
 
-fn lock_concerned(conn: &mut Conn, id: OperatorRequestId) -> Result<(OperatorRequestRow, BTreeSet<AccountId>)> {
+fn lock_concerned(
+    conn: &mut Conn,
+    context: &Context,
+    id: OperatorRequestId,
+) -> Result<(Context, OperatorRequestRow, BTreeSet<AccountId>)> {
     let row = find(conn, id)?;
-    accounts::lock_concerned(conn, |conn| concerned(conn, &row))?;
+    let (context, _) = accounts::lock_concerned(conn, context, |conn| concerned(conn, &row))?;
     let told = concerned(conn, &row)?;
-    Ok((row, told))
+    Ok((context, row, told))
 }
 
 fn decline_locked(

@@ -99,8 +99,7 @@ pub fn eligibility(conn: &mut Conn, account_id: AccountId, program: &Program) ->
 /// # Errors
 /// 409 `alreadyPartner`, `applicationPending`, `notEligible` with both figures and what is missing.
 pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result<PartnerApplication> {
-    let account = accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, account) = &accounts::service::lock_one(conn, context, account_id)?;
     if account.kind == AccountKind::Partner {
         return Err(Error::refused(Code::AlreadyPartner, "the account is a partner already"));
     }
@@ -130,7 +129,7 @@ pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result
     diesel::insert_into(partner_applications::table).values(&row).execute(conn)?;
     tell(conn, context, &row, EventType::PartnerApplicationCreated)?;
     if program.config.auto_approve {
-        return admit(conn, context, &row, &account, &program);
+        return admit(conn, context, &row, account, &program);
     }
     Ok(shown(row))
 }
@@ -140,9 +139,9 @@ pub fn file(conn: &mut Conn, context: &Context, account_id: AccountId) -> Result
 /// # Errors
 /// 404; 409 `applicationDecided`.
 pub fn approve(conn: &mut Conn, context: &Context, id: ApplicationId) -> Result<PartnerApplication> {
-    let (row, account) = open_and_locked(conn, id)?;
+    let (context, row, account) = &open_and_locked(conn, context, id)?;
     let program = program::service::current(conn)?;
-    admit(conn, &context.under_locks(), &row, &account, &program)
+    admit(conn, context, row, account, &program)
 }
 
 /// Turns an application down; the agency may apply again.
@@ -150,8 +149,8 @@ pub fn approve(conn: &mut Conn, context: &Context, id: ApplicationId) -> Result<
 /// # Errors
 /// 404; 409 `applicationDecided`.
 pub fn reject(conn: &mut Conn, context: &Context, id: ApplicationId, reason: &str) -> Result<PartnerApplication> {
-    let (row, _) = open_and_locked(conn, id)?;
-    let row = decide(conn, context, &row, ApplicationStatus::Rejected, Some(reason.to_owned()))?;
+    let (context, row, _) = &open_and_locked(conn, context, id)?;
+    let row = decide(conn, context, row, ApplicationStatus::Rejected, Some(reason.to_owned()))?;
     tell(conn, context, &row, EventType::PartnerApplicationRejected)?;
     Ok(shown(row))
 }
@@ -215,7 +214,11 @@ fn admit(
     Ok(shown(row))
 }
 
-fn open_and_locked(conn: &mut Conn, id: ApplicationId) -> Result<(ApplicationRow, AccountRow)> {
+fn open_and_locked(
+    conn: &mut Conn,
+    context: &Context,
+    id: ApplicationId,
+) -> Result<(Context, ApplicationRow, AccountRow)> {
     let find = |conn: &mut Conn| -> Result<ApplicationRow> {
         partner_applications::table
             .filter(partner_applications::id.eq(id))
@@ -224,12 +227,12 @@ fn open_and_locked(conn: &mut Conn, id: ApplicationId) -> Result<(ApplicationRow
             .or_not_found()
     };
     let account_id = find(conn)?.account_id;
-    let account = accounts::service::lock_one(conn, account_id)?;
+    let (context, account) = accounts::service::lock_one(conn, context, account_id)?;
     let row = find(conn)?;
     if row.status != ApplicationStatus::Pending {
         return Err(Error::refused(Code::ApplicationDecided, format!("the application is {}", row.status)));
     }
-    Ok((row, account))
+    Ok((context, row, account))
 }
 
 fn decide(

@@ -71,20 +71,19 @@ pub struct Partner {
 /// 404; 403 `notPartner`; 422 for a level or product that the program does not have, and for a level below the earned one
 /// that shall not be pinned.
 pub fn decide(conn: &mut Conn, context: &Context, account_id: AccountId, input: &UpdatePartner) -> Result<Partner> {
-    let account = accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, account) = &accounts::service::lock_one(conn, context, account_id)?;
     if account.kind != AccountKind::Partner {
         return Err(Error::refused(Code::NotPartner, format!("the account is of the kind {}", account.kind)));
     }
     let program = program::service::current(conn)?.config;
     let (paid_containers, referral_minor) = portfolio::stored_figures(conn, account_id, &program)?;
     let earned = program.highest_met(paid_containers, referral_minor).map_or(0, |level| level.level);
-    let violations = violations(input, &account, earned, &program);
+    let violations = violations(input, account, earned, &program);
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());
     }
     let terms = Terms::of(conn, account_id)?;
-    set_level(conn, context, &account, &terms, earned, input)?;
+    set_level(conn, context, account, &terms, earned, input)?;
     set_overrides(conn, context, account_id, &terms, input)?;
     let terms = Terms::of(conn, account_id)?;
     portfolio::revalue(conn, &[(account_id, &terms)], &program)?;

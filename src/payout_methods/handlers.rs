@@ -23,7 +23,7 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// List payout methods.
 ///
-/// One per currency, masked.
+/// One per currency, masked. The currency that got one last comes first (`createdAt`), whenever it was changed.
 #[utoipa::path(tag = "Payouts", operation_id = "listPayoutMethods",
     responses((status = 200, description = "One page of payout methods", body = PayoutMethodList)),
     extensions(("x-accounts" = json!("manager"))),

@@ -48,8 +48,7 @@ pub fn set(
     account_id: AccountId,
     input: &SetPayoutSchedule,
 ) -> Result<PayoutSchedule> {
-    accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, _) = &accounts::service::lock_one(conn, context, account_id)?;
     let violations = broken_rules(conn, account_id, input)?;
     if !violations.is_empty() {
         return Err(Problem::validation(violations).into());

@@ -88,11 +88,10 @@ fn not_zero(amount: &Money) -> Result<(), ValidationError> {
 pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> Result<Commission> {
     payout_goes_with_its_reason(input)?;
     let account_id = input.account_id;
-    let account = accounts::service::lock(conn, &[account_id])?.pop();
-    if account.is_none_or(|account| account.kind != AccountKind::Partner) {
+    let (context, accounts) = &accounts::lock_many(conn, context, &[account_id])?;
+    if accounts.first().is_none_or(|account| account.kind != AccountKind::Partner) {
         return Err(Error::invalid("/accountId", "unknown", "is not the id of a partner"));
     }
-    let context = &context.under_locks();
     if program::currencies::terms_for(conn, account_id, input.amount.currency)?.is_none() {
         let detail = format!("the program does not list {}, and the partner never had any", input.amount.currency);
         let violation = Violation::at("/amount/currency", "currencyNotSupported", "is not a currency of the program");

@@ -118,11 +118,10 @@ impl From<BatchRow> for PayoutBatch {
 /// # Errors
 /// 409 `batchEmpty`; 503 where payouts are approved faster than they can be locked; a method that cannot be decrypted.
 pub fn create(conn: &mut Conn, context: &Context, vault: &Vault, input: &CreatePayoutBatch) -> Result<BatchRow> {
-    let partners = accounts::lock_concerned(conn, |conn| {
+    let (context, partners) = &accounts::lock_concerned(conn, context, |conn| {
         let rows = approved(conn, input)?;
         Ok(rows.iter().map(|row| row.account_id).collect::<BTreeSet<AccountId>>())
     })?;
-    let context = &context.under_locks();
     let is_blocked = |row: &PayoutRow| partners.get(&row.account_id).is_none_or(|account| account.blocked_at.is_some());
     let rows: Vec<PayoutRow> = approved(conn, input)?.into_iter().filter(|row| !is_blocked(row)).collect();
     if rows.is_empty() {

@@ -233,7 +233,7 @@ async fn get_payout(who: Manager<PayoutsRead>, app: App, id: web::Path<PayoutId>
 /// Lines of a payout.
 ///
 /// What it takes of each commission and adjustment; together they are its amount. A payout that came to nothing keeps its
-/// lines, while the commissions are ready again.
+/// lines, while the commissions are ready again. The line whose commission or adjustment arose last comes first.
 #[utoipa::path(
     tag = "Payouts",
     operation_id = "listPayoutLines",

@@ -78,15 +78,14 @@ pub fn request(
     currency: Currency,
     requested_by: RequestedBy,
 ) -> Result<PayoutRow> {
-    let account = accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, account) = &accounts::service::lock_one(conn, context, account_id)?;
     let position = present(conn, context.now, account_id, currency)?;
     let position =
         position.ok_or_else(|| {
             Problem::new(Code::CurrencyNotSupported, format!("the program does not list {currency}"))
                 .with(Violation::at("/currency", "currencyNotSupported", "is not a currency of the program"))
         })?;
-    match (position.refusal(&account), &position.method) {
+    match (position.refusal(account), &position.method) {
         (Some(problem), _) => Err(problem.into()),
         (None, Some(method)) => take(conn, context, method, position.ready, requested_by),
         (None, None) => Err(Error::internal("a payout without a method")),
@@ -105,11 +104,10 @@ pub fn request_scheduled(
     currency: Currency,
     minimum_minor: i64,
 ) -> Result<bool> {
-    let account = accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, account) = &accounts::service::lock_one(conn, context, account_id)?;
     let position = present(conn, context.now, account_id, currency)?;
     let Some(position) = position else { return Ok(false) };
-    if position.ready.minor <= minimum_minor || position.refusal(&account).is_some() {
+    if position.ready.minor <= minimum_minor || position.refusal(account).is_some() {
         return Ok(false);
     }
     let Some(method) = &position.method else { return Ok(false) };

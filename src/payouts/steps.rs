@@ -120,8 +120,7 @@ pub fn take(
         Some(account_id) => account_id,
         None => service::owner_of(conn, id)?,
     };
-    let account = accounts::service::lock_one(conn, account_id)?;
-    let context = &context.under_locks();
+    let (context, account) = &accounts::service::lock_one(conn, context, account_id)?;
     let row = service::find(conn, account_id, id)?;
     if !step.from().contains(&row.status) {
         return Err(invalid_transition(&row, step));

@@ -54,7 +54,7 @@ pub fn create(
 ) -> Result<ReferralLinkRow> {
     check_target(conn, input.target_url.as_deref())?;
     // Under the lock, so that two requests at once cannot both take the last place.
-    accounts::service::lock_one(conn, account_id)?;
+    let (context, _) = &accounts::service::lock_one(conn, context, account_id)?;
     let count: i64 =
         referral_links::table.filter(referral_links::account_id.eq(account_id)).count().get_result(conn)?;
     if count >= MAX_LINKS {
@@ -93,7 +93,7 @@ pub fn update(
     change: &UpdateReferralLink,
     check: impl FnOnce(&ReferralLinkRow) -> Result<()>,
 ) -> Result<ReferralLinkRow> {
-    accounts::service::lock_one(conn, account_id)?;
+    let (context, _) = &accounts::service::lock_one(conn, context, account_id)?;
     let old = find(conn, account_id, id)?;
     check(&old)?;
     check_target(conn, change.target_url.value().map(String::as_str))?;

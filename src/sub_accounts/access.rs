@@ -40,7 +40,7 @@ pub fn request(
     manager_id: AccountId,
     client_id: AccountId,
 ) -> Result<AccessRequest> {
-    let link = lock_managed(conn, manager_id, client_id)?;
+    let (context, link) = &lock_managed(conn, context, manager_id, client_id)?;
     match link.access {
         Access::Granted => return Err(Error::refused(Code::AccessAlreadyGranted, "the client has granted access")),
         Access::Requested => {
@@ -49,10 +49,10 @@ pub fn request(
                 "the client has not answered the last request yet",
             ));
         }
-        Access::None | Access::Declined => refuse_too_soon(conn, context.now, &link)?,
+        Access::None | Access::Declined => refuse_too_soon(conn, context.now, link)?,
     }
     let request_id = requests::file(conn, context, Some(client_id), manager_id, RequestKind::Access)?;
-    set(conn, context, &link, Access::Requested, EventType::AccessRequested, None)?;
+    set(conn, context, link, Access::Requested, EventType::AccessRequested, None)?;
     let manager = accounts::service::find(conn, manager_id)?.signature();
     links::write_to(conn, context, client_id, &Letter::AccessRequested { manager, request_id })?;
     Ok(requests::find(conn, client_id, request_id)?.1)
@@ -64,7 +64,7 @@ pub fn request(
 /// 404; 409 `accessRequestClosed`; of a link request 409 `alreadyManaged`.
 pub fn approve(conn: &mut Conn, context: &Context, client_id: AccountId, id: AccessRequestId) -> Result<AccessRequest> {
     program::service::keep(conn)?;
-    let row = answer(conn, context, client_id, id, RequestStatus::Approved)?;
+    let (context, row) = &answer(conn, context, client_id, id, RequestStatus::Approved)?;
     match row.kind {
         RequestKind::Access => {
             let link = links::managed_by(conn, row.manager_id, client_id)?;
@@ -88,7 +88,7 @@ pub fn decline(
     id: AccessRequestId,
     reason: Option<&str>,
 ) -> Result<AccessRequest> {
-    let row = answer(conn, context, client_id, id, RequestStatus::Declined)?;
+    let (context, row) = &answer(conn, context, client_id, id, RequestStatus::Declined)?;
     let details = reason.map(|reason| json!({ "reason": reason }));
     match row.kind {
         RequestKind::Access => {
@@ -109,7 +109,7 @@ pub fn decline(
 /// # Errors
 /// 404 without a manager, or where it has no access.
 pub fn revoke(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<()> {
-    let (_, link) = links::lock_with_manager(conn, client_id)?;
+    let (ref context, _, link) = links::lock_with_manager(conn, context, client_id)?;
     let link = link.filter(|link| link.access == Access::Granted).ok_or_else(Error::not_found)?;
     set(conn, context, &link, Access::Declined, EventType::AccessRevoked, None)
 }
@@ -162,9 +162,15 @@ pub fn granted(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> 
 ///
 /// # Errors
 /// 404 where the client is not this manager's.
-pub fn lock_managed(conn: &mut Conn, manager_id: AccountId, client_id: AccountId) -> Result<LinkRow> {
-    let (_, link) = links::lock_with_manager(conn, client_id)?;
-    link.filter(|link| link.account_id == manager_id).ok_or_else(Error::not_found)
+pub fn lock_managed(
+    conn: &mut Conn,
+    context: &Context,
+    manager_id: AccountId,
+    client_id: AccountId,
+) -> Result<(Context, LinkRow)> {
+    let (context, _, link) = links::lock_with_manager(conn, context, client_id)?;
+    let link = link.filter(|link| link.account_id == manager_id).ok_or_else(Error::not_found)?;
+    Ok((context, link))
 }
 
 /// Locks both sides of a pending request and closes it.
@@ -174,14 +180,14 @@ fn answer(
     client_id: AccountId,
     id: AccessRequestId,
     status: RequestStatus,
-) -> Result<RequestRow> {
+) -> Result<(Context, RequestRow)> {
     let (row, _) = requests::find(conn, client_id, id)?;
-    accounts::lock(conn, &[client_id, row.manager_id])?;
-    if !requests::close(conn, context, &row, status)? {
+    let (context, _) = accounts::lock_many(conn, context, &[client_id, row.manager_id])?;
+    if !requests::close(conn, &context, &row, status)? {
         let present = requests::find(conn, client_id, id)?.1.status;
         return Err(Error::refused(Code::AccessRequestClosed, format!("the request is {present}")));
     }
-    Ok(row)
+    Ok((context, row))
 }
 
 /// The last decline counts whichever link of the two it belongs to: linking anew is no way round the pause.

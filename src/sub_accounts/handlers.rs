@@ -48,7 +48,8 @@ pub fn operator_routes(config: &mut ServiceConfig) {
 
 /// Sub-accounts.
 ///
-/// The clients that the agency or partner manages now, with their containers' counts and what they bring in a month.
+/// The clients that the agency or partner manages now, with their containers' counts and what they bring in a month. The one that
+/// was linked last (`linkedAt`) comes first, whenever it signed up.
 #[utoipa::path(
     tag = "Sub-accounts",
     operation_id = "listSubAccounts",
@@ -199,7 +200,7 @@ async fn detach_sub_account(
 ) -> Result<HttpResponse> {
     let manager_id = who.account_id()?;
     let effect = move |conn: &mut _, context: &_, _: &_| {
-        access::lock_managed(conn, manager_id, *id)?;
+        let (context, _) = &access::lock_managed(conn, context, manager_id, *id)?;
         links::detach(conn, context, *id)?;
         Ok(Reply::no_content())
     };

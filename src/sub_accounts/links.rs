@@ -37,8 +37,7 @@ pub fn link(
     access: Access,
 ) -> Result<LinkRow> {
     program::service::keep(conn)?;
-    let locked = accounts::lock(conn, &[client_id, manager_id])?;
-    let context = &context.under_locks();
+    let (context, locked) = &accounts::lock_many(conn, context, &[client_id, manager_id])?;
     let find = |id: AccountId| locked.iter().find(|row| row.id == id);
     let client = find(client_id).ok_or_else(Error::not_found)?;
     let manager = find(manager_id).filter(|row| row.kind != AccountKind::Standard).cloned();
@@ -82,8 +81,7 @@ pub fn link(
 /// # Errors
 /// 409 `notManaged`.
 pub fn detach(conn: &mut Conn, context: &Context, client_id: AccountId) -> Result<()> {
-    let (locked, link) = lock_with_manager(conn, client_id)?;
-    let context = &context.under_locks();
+    let (ref context, locked, link) = lock_with_manager(conn, context, client_id)?;
     let link = link.ok_or_else(|| Error::refused(Code::NotManaged, "the account has no manager"))?;
     let manager = locked.into_iter().find(|row| row.id == link.account_id).ok_or_else(Error::not_found)?;
     let row = sub_account_links::table.find((link.account_id, link.id));
@@ -135,13 +133,17 @@ pub fn current(conn: &mut Conn, client_id: AccountId) -> Result<Option<LinkRow>>
 ///
 /// # Errors
 /// 503 where the client changes managers again and again meanwhile.
-pub fn lock_with_manager(conn: &mut Conn, client_id: AccountId) -> Result<(Vec<AccountRow>, Option<LinkRow>)> {
+pub fn lock_with_manager(
+    conn: &mut Conn,
+    context: &Context,
+    client_id: AccountId,
+) -> Result<(Context, Vec<AccountRow>, Option<LinkRow>)> {
     let concerned = |link: &Option<LinkRow>| link.iter().map(|link| link.account_id).chain([client_id]).collect();
-    let (mut locked, link) = accounts::lock_around(conn, |conn| current(conn, client_id), concerned)?;
+    let (context, mut locked, link) = accounts::lock_around(conn, context, |conn| current(conn, client_id), concerned)?;
     // Locked may be more: who managed the client until just now.
     let present: BTreeSet<AccountId> = concerned(&link);
     locked.retain(|id, _| present.contains(id));
-    Ok((locked.into_values().collect(), link))
+    Ok((context, locked.into_values().collect(), link))
 }
 
 /// Who pays for the containers of each of `clients` that `manager_id` manages now.

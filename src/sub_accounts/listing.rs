@@ -29,7 +29,7 @@ use crate::program::{self, ProgramConfig};
 #[serde(rename_all = "camelCase")]
 pub struct SubAccountFilter {
     /// Part of the e-mail address, the name or the company of the client, or of a container's name; upper and lower case
-    /// are the same.
+    /// are the same. Empty, it narrows nothing.
     #[param(value_type = Option<String>, max_length = 254, example = "shop")]
     pub q: Option<SearchWords>,
     /// Only clients with a container that reached its plan's limit, or only those without.

@@ -60,7 +60,7 @@ fn attach_instead(error: Error) -> Error {
 /// # Errors
 /// 404 where the client is not this manager's; 409 `invitationNotNeeded`.
 pub fn invite(conn: &mut Conn, context: &Context, manager_id: AccountId, client_id: AccountId) -> Result<()> {
-    access::lock_managed(conn, manager_id, client_id)?;
+    let (context, _) = &access::lock_managed(conn, context, manager_id, client_id)?;
     let owner = crate::accounts::service::first_owner(conn, client_id)?.ok_or_else(Error::not_found)?;
     if owner.password_hash.is_some() {
         return Err(Error::refused(Code::InvitationNotNeeded, "the client has set its password already"));
@@ -87,7 +87,7 @@ pub struct Converted {
 /// # Errors
 /// 409 `emailTaken`.
 pub fn convert(conn: &mut Conn, context: &Context, client_id: AccountId, email: &str) -> Result<Converted> {
-    let client = crate::accounts::service::lock_one(conn, client_id)?;
+    let (context, client) = &crate::accounts::service::lock_one(conn, context, client_id)?;
     let new = NewAccount {
         kind: AccountKind::Agency,
         email: email.to_owned(),
@@ -117,7 +117,7 @@ pub fn update(
     client_id: AccountId,
     change: &UpdateSubAccount,
 ) -> Result<SubAccount> {
-    let link = access::lock_managed(conn, manager_id, client_id)?;
+    let (ref context, link) = access::lock_managed(conn, context, manager_id, client_id)?;
     let note = change.note.clone().apply(link.note.clone());
     if note != link.note {
         diesel::update(sub_account_links::table.find((link.account_id, link.id)))

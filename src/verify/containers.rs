@@ -64,7 +64,8 @@ fn check_request(container: &ContainerRow, request: &OperatorRequestRow, differe
         _ => Some(request.account_id),
     };
     differences.compare(|| format!("{}: owner of the container", request.id), &whose, &Some(container.account_id));
-    if container.deleted_at.is_some() {
+    // The subscription of who gave a container away is still to be ended, whatever the new owner does with it.
+    if container.deleted_at.is_some() && request.request_type != OperatorRequestType::Transfer {
         differences.note(|| format!("{}: open for the deleted {}", request.id, container.id));
     }
     Ok(())

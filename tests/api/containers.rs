@@ -11,6 +11,7 @@ both_engines!(
     a_manager_neither_deletes_nor_transfers,
     a_product_that_is_not_offered_cannot_be_created,
     a_transfer_between_clients_of_one_manager_keeps_its_counters,
+    a_transfer_forgets_how_far_ahead_the_old_owners_subscription_was,
     a_transfer_tells_nothing_of_the_address,
     a_client_creates_a_container_on_the_free_plan,
     a_client_sees_no_commission_on_its_container,
@@ -131,6 +132,12 @@ async fn containers_are_filtered(app: &TestApp) {
         assert_eq!(agency.login.list(&format!("/v3/containers{query}")).await.len(), count, "{query}");
     }
     agency.login.get("/v3/containers?limitExceeded=maybe").await.problem("invalidParameter");
+    for list in ["containers", "sub-accounts", "commissions"] {
+        for empty in ["", "%20", "pro,", ",pro"] {
+            agency.login.get(&format!("/v3/{list}?plan={empty}")).await.problem("invalidParameter");
+        }
+    }
+    agency.login.get("/v3/containers?subAccountId=").await.problem("invalidParameter");
 }
 
 async fn containers_come_page_by_page(app: &TestApp) {
@@ -208,11 +215,7 @@ async fn a_client_deletes_a_container_when_its_subscription_has_ended(app: &Test
         client.login.delete(&path).await.problem("subscriptionActive");
     }
     app.apply(&[subscription(&container).with("status", "canceled"), payment(&container)]).await;
-    let shown = client.login.post_nothing(&format!("{path}/reactivate")).await.expect(202);
-    client.login.delete(&path).await.problem("requestPending");
-    let request = shown["pendingRequest"]["id"].as_str().expect("an id");
-    let decline = format!("/v3/operator/requests/{request}/decline");
-    app.operator().await.post(&decline, &json!({"reason": "no"})).await.expect(200);
+    client.login.post_nothing(&format!("{path}/reactivate")).await.expect(202);
     client.login.delete(&path).await.expect(204);
     for login in [&client.login, &agency.login] {
         login.get(&path).await.problem("notFound");
@@ -289,6 +292,20 @@ async fn a_transfer_between_clients_of_one_manager_keeps_its_counters(app: &Test
     let (paid, by_plan) = counters(&agency).await;
     assert_eq!((paid, &by_plan[0]["count"]), (json!(0), &json!(1)));
     assert_eq!(agency.login.get(&path).await.expect(200)["accountId"], taker.id.as_str());
+}
+
+async fn a_transfer_forgets_how_far_ahead_the_old_owners_subscription_was(app: &TestApp) {
+    let (giver, taker) = (app.standard().await, app.standard().await);
+    let container = own_container(&giver).await;
+    let path = format!("/v3/containers/{container}");
+    app.apply(&[subscription(&container).at("2026-01-01T00:05:00.000Z")]).await;
+    let moved = giver.login.post(&format!("{path}/transfer"), &json!({"email": taker.email})).await.expect(202);
+    app.move_clock("2026-01-01T00:02:00.000Z").await;
+    let new = subscription(&container).at("2026-01-01T00:02:00.000Z").with("plan", "business");
+    app.apply(&[new.with("requestId", moved["pendingRequest"]["id"].clone())]).await;
+    let shown = taker.login.get(&path).await.expect(200);
+    assert_eq!((&shown["subscription"]["status"], &shown["plan"]), (&json!("active"), &json!("business")));
+    assert_eq!(shown["pendingRequest"], Value::Null);
 }
 
 async fn a_transfer_tells_nothing_of_the_address(app: &TestApp) {

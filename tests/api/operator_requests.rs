@@ -21,6 +21,8 @@ both_engines!(
     a_stale_event_closes_no_request,
     a_wish_without_sense_is_refused,
     a_wish_comes_once_however_often_it_is_sent,
+    deleting_a_container_declines_what_is_open_about_it,
+    deleting_a_container_that_was_transferred_leaves_the_transfer_open,
     detaching_a_client_declines_its_billing_switch,
     only_the_operators_billing_sees_requests,
     requests_come_page_by_page_by_status,
@@ -330,4 +332,36 @@ async fn detaching_a_client_declines_its_billing_switch(app: &TestApp) {
     assert_eq!(request(app, &id).await["status"], "declined");
     app.apply(&[subscription(&container).with("requestId", id.as_str())]).await;
     assert_eq!(request(app, &id).await["status"], "declined");
+}
+
+async fn deleting_a_container_declines_what_is_open_about_it(app: &TestApp) {
+    let agency = app.agency().await;
+    let client = app.invited_client_of(&agency).await;
+    let container = app.own_container(&client).await;
+    let id = change_plan(&client, &container, "business").await;
+    client.login.delete(&format!("/v3/containers/{container}")).await.expect(204);
+    let declined = request(app, &id).await;
+    assert_eq!(
+        (&declined["status"], &declined["reason"], &declined["closedAt"]),
+        (&json!("declined"), &json!("the container was deleted"), &json!(START))
+    );
+    for account in [&client, &agency] {
+        let types = event_types(account).await;
+        assert!(types.contains(&"operatorRequest.declined".to_owned()), "{types:?}");
+    }
+    let late = subscription(&container).with("status", "canceled").with("requestId", id.as_str());
+    app.apply(&[late]).await;
+    assert_eq!(request(app, &id).await, declined);
+}
+
+async fn deleting_a_container_that_was_transferred_leaves_the_transfer_open(app: &TestApp) {
+    let (giver, container) = subscriber(app).await;
+    let taker = app.standard().await;
+    let path = format!("/v3/containers/{container}");
+    let moved = giver.login.post(&format!("{path}/transfer"), &json!({"email": taker.email})).await.expect(202);
+    let id = moved["pendingRequest"]["id"].as_str().expect("an id");
+    taker.login.delete(&path).await.expect(204);
+    assert_eq!(request(app, id).await["status"], "open");
+    app.apply(&[subscription(&container).with("status", "canceled").with("requestId", id)]).await;
+    assert_eq!(request(app, id).await["status"], "done");
 }

@@ -175,6 +175,26 @@ fn a_transfer_is_told_to_nobody_who_lost_the_client_meanwhile() {
     });
 }
 
+#[test]
+fn a_manager_renames_a_container_that_another_client_of_its_own_got_meanwhile() {
+    on_postgres(async |app| {
+        let manager = app.agency().await;
+        let (giver, taker) = (app.client_of(&manager).await, app.client_of(&manager).await);
+        let container = app.container(&manager, &giver).await;
+        let path = format!("/v3/containers/{container}");
+        let name = json!({"name": "Renamed"});
+        let rename = manager.login.patch(&path, &name);
+        let (id, to) = (stored(&container), stored(&taker));
+        let change = format!(
+            "UPDATE containers SET account_id = '{to}' WHERE id = '{id}';
+             INSERT INTO container_owners SELECT container_id, '7' || substr(id, 2), '{to}', owned_from
+                 FROM container_owners WHERE container_id = '{id}'"
+        );
+        let renamed = overtaken(app, account_lock(&giver), rename, change).await.expect(200);
+        assert_eq!((&renamed["name"], &renamed["accountId"]), (&json!("Renamed"), &json!(taker)));
+    });
+}
+
 #[derive(diesel::QueryableByName)]
 struct Monthly {
     #[diesel(sql_type = BigInt)]

@@ -9,9 +9,10 @@ use crate::accounts::{self, AccountRow};
 use crate::batch::Tracked;
 use crate::billing::event::{Element, EventData};
 use crate::billing::models::{BillingEventRow, PaymentRow};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::commissions::{CommissionRow, LineId};
 use crate::containers::{ContainerRow, OwnershipRow};
+use crate::context::Context;
 use crate::db::schema::{
     billing_events, commissions, container_owners, containers, operator_requests, payments, refunds, sub_account_links,
 };
@@ -103,15 +104,20 @@ impl Concerned {
 }
 
 impl World {
-    /// Locks the accounts that `elements` concern and loads what they name.
+    /// Locks the accounts that `elements` concern and loads what they name; tells the time at which they are locked, too.
     ///
     /// # Errors
     /// The database's own failure; 503 where owners and managers change faster than they can be locked.
-    pub fn load<'a>(conn: &mut Conn, elements: impl IntoIterator<Item = &'a Element>) -> Result<Self> {
+    pub fn load<'a>(
+        conn: &mut Conn,
+        clock: &Clock,
+        elements: impl IntoIterator<Item = &'a Element>,
+    ) -> Result<(Timestamp, Self)> {
         let named = Named::of(elements);
-        let (locked, concerned) =
-            accounts::lock_around(conn, |conn| Concerned::load(conn, &named), Concerned::accounts)?;
-        Self::load_locked(conn, &named, concerned, locked)
+        let server = Context::of_server(clock);
+        let (context, locked, concerned) =
+            accounts::lock_around(conn, &server, |conn| Concerned::load(conn, &named), Concerned::accounts)?;
+        Ok((context.now, Self::load_locked(conn, &named, concerned, locked)?))
     }
 
     fn load_locked(

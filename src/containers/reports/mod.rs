@@ -95,7 +95,7 @@ async fn take<R: Report>(
 fn apply_batch<R: Report>(conn: &mut Conn, context: &Context, elements: &[Element<R>]) -> Result<Vec<Verdict>> {
     let named = elements.iter().flatten().filter_map(|report| report.container_id().parse().ok());
     let named: BTreeSet<ContainerId> = named.collect();
-    accounts::lock_concerned(conn, |conn| watchers(conn, &named))?;
+    let (context, _) = &accounts::lock_concerned(conn, context, |conn| watchers(conn, &named))?;
     let rows: Vec<ContainerRow> =
         containers::table.filter(containers::id.eq_any(&named)).select(ContainerRow::as_select()).load(conn)?;
     let mut rows: HashMap<ContainerId, Tracked<ContainerRow>> =

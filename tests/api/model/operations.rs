@@ -203,7 +203,7 @@ impl<'a> Play<'a> {
         row.pending_transfer = Some(id(&moved["pendingRequest"]));
         row.owners.push(now, to);
         row.subscription.3 = false;
-        row.changed_at = row.changed_at.max(Some(now));
+        row.changed_at = Some(now);
         for client in [owner, to] {
             self.world.touched_managers.extend(self.world.manager(client));
         }

@@ -168,3 +168,39 @@ fn a_program_that_waits_for_a_manager_is_in_force_when_it_has_all() {
         }
     });
 }
+
+#[test]
+fn an_account_that_waits_to_be_blocked_is_blocked_when_its_turn_comes() {
+    on_postgres(async |app| {
+        let client = app.standard().await;
+        let path = format!("/v3/operator/accounts/{}", client.id);
+        let reason = json!({"reason": "a test"});
+        let (begun, ended) = ("2026-01-31T23:59:59.999Z", "2026-02-01T00:00:00.000Z");
+        app.move_clock(begun).await;
+        let operator = app.operator().await;
+        let block_path = format!("{path}/block");
+        let block = operator.post(&block_path, &reason);
+        held_up(app, account_lock(&client.id), block, app.move_clock(ended)).await.0.expect(200);
+        operator.post_nothing(&format!("{path}/unblock")).await.expect(200);
+        let events = client.login.list("/v3/events").await;
+        let blocked = events.iter().find(|event| event["type"] == "account.blocked").expect("the event");
+        assert_eq!(blocked["occurredAt"], ended);
+    });
+}
+
+#[test]
+fn a_pause_between_access_requests_begins_when_the_revocation_has_its_locks() {
+    on_postgres(async |app| {
+        let agency = app.agency().await;
+        let client = app.invited_client_of(&agency).await;
+        let revoke = client.login.delete("/v3/manager/access");
+        app.move_clock("2026-03-01T00:00:00Z").await;
+        let meanwhile = app.move_clock("2026-03-01T01:00:00Z");
+        held_up(app, account_lock(&agency.id), revoke, meanwhile).await.0.expect(204);
+        let path = format!("/v3/sub-accounts/{}/access-requests", client.id);
+        app.move_clock("2026-03-02T00:59:59Z").await;
+        agency.login.post_nothing(&path).await.problem("accessRequestTooSoon");
+        app.move_clock("2026-03-02T01:00:00Z").await;
+        agency.login.post_nothing(&path).await.expect(201);
+    });
+}
