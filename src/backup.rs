@@ -12,6 +12,7 @@ use diesel::sql_types::Text;
 use crate::config::SettingError;
 use crate::db::{Conn, DatabaseUrl, Db, Options};
 use crate::error::{Error, Result};
+use crate::panics;
 use crate::progress::Progress;
 use crate::server::StartError;
 
@@ -71,7 +72,7 @@ fn copy_into(url: &DatabaseUrl, source: &Path, name: &str) -> Result<(), StartEr
             progress.reach(std::fs::metadata(name).map_or(0, |file| file.len()));
             std::thread::sleep(LOOK_EVERY);
         }
-        copying.join().unwrap_or_else(|_| Err(Error::internal("the copy panicked")))
+        copying.join().unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
     });
     Ok(copied?)
 }

@@ -17,7 +17,7 @@ use crate::failure_log::FailureLog;
 use crate::id::AccountId;
 use crate::metrics::WorkerMetrics;
 use crate::referrals::clicks::{self, VisitorKeys};
-use crate::{payout_schedules, stored, verify};
+use crate::{panics, payout_schedules, stored, verify};
 
 /// How long the loop rests between rounds, unless some of what is due is left.
 const ROUND: Duration = Duration::from_secs(2);
@@ -228,7 +228,7 @@ fn exhaust(duty: &Duty, db: &Db, clock: &Clock, goes_on: impl Fn() -> bool) -> R
         }
         Ok(Left::Perhaps)
     });
-    catch_unwind(all).unwrap_or_else(|_| Err(Error::internal("panic")))
+    catch_unwind(all).unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
 }
 
 fn raise_id_floor(db: &Db, clock: &Clock) -> Result<usize> {
