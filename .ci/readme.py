@@ -1,8 +1,8 @@
 """Runs the shell blocks of README.md as a reader would, in order, in a fresh directory.
 
 A block that starts a server runs in a terminal of its own until the next server is started; the key that the demonstration
-prints is pasted for `stp_…`; PostgreSQL is one of this run (STAPE_README_POSTGRES: its URL). The servers listen on a free
-port instead of 8080. `cargo` stands for the programs that are built already; `cargo test` is what .ci/run runs anyway.
+prints is pasted for `stp_…`; PostgreSQL is one of this run: its tools find it by PGHOST, PGPORT and PGUSER, its administrator's, and
+the servers on STAPE_README_POSTGRES, an address and a port, instead of localhost. The servers listen on a free port instead of 8080. `cargo` stands for the programs that are built already; `cargo test` is what .ci/run runs anyway.
 """
 
 import os
@@ -75,7 +75,7 @@ class Reader:
     def as_pasted(self, block):
         key = re.search(r"Partner's key: *(\S+)", self.log)
         postgres = os.environ.get("STAPE_README_POSTGRES", "")
-        block = block.replace("stp_…", key[1] if key else "stp_…").replace("postgres://stape@localhost/stape", postgres)
+        block = block.replace("stp_…", key[1] if key else "stp_…").replace("@localhost/", f"@{postgres}/")
         return block.replace("127.0.0.1:8080", self.address)
 
     def run(self, block):
@@ -104,7 +104,7 @@ def main():
             for block in blocks:
                 first = block.strip().splitlines()[0]
                 if "postgres://" in block and "STAPE_README_POSTGRES" not in os.environ:
-                    sys.exit("set STAPE_README_POSTGRES to the URL of a database")
+                    sys.exit("set STAPE_README_POSTGRES to the address and port of a PostgreSQL")
                 if SERVERS.search(block):
                     reader.serve(block)
                     print(f"ok, it listens: {first}")

@@ -78,22 +78,23 @@ as_postgres() {
     if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi
 }
 
-# Starts a PostgreSQL of its own below a directory, on a free port, and sets `database_url`. `stop_postgres` ends it.
+# Starts a PostgreSQL of its own below a directory, on a free port and a socket in `postgres_directory`, and sets `database_url`. What
+# follows the directory is for initdb. `stop_postgres` ends it.
 start_postgres() {
-    local port
+    local options=("${@:2}")
     postgres_directory=$1/postgres
     postgres_bin=$(postgres_programs) || install_packages postgresql
     postgres_bin=$(postgres_programs)
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    postgres_port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
     mkdir -p "$postgres_directory"
     if [ "$(id -u)" = 0 ]; then
         chown postgres "$postgres_directory"
         chmod a+rx "$1"
     fi
-    as_postgres "$postgres_bin/initdb" --username=stape --auth=trust --encoding=UTF8 --pgdata="$postgres_directory/data" >"$1/initdb.log"
+    as_postgres "$postgres_bin/initdb" --username=stape --auth=trust --encoding=UTF8 "${options[@]}" --pgdata="$postgres_directory/data" >"$1/initdb.log"
     as_postgres "$postgres_bin/pg_ctl" --wait --pgdata="$postgres_directory/data" --log="$postgres_directory/log" \
-        --options="-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=''" start >/dev/null
-    database_url=postgres://stape@127.0.0.1:$port/postgres
+        --options="-c listen_addresses=127.0.0.1 -c port=$postgres_port -c unix_socket_directories='$postgres_directory'" start >/dev/null
+    database_url=postgres://stape@127.0.0.1:$postgres_port/postgres
 }
 
 stop_postgres() {

@@ -1,5 +1,5 @@
 //! A copy of a SQLite database, taken while it is served: what a snapshot of it holds, in a new file that only its owner
-//! can read. Never writes to the database, and never over a file. PostgreSQL has its own tools for that.
+//! can read. Changes no byte of the database, and writes over no file. PostgreSQL has its own tools for that.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,6 +12,7 @@ use diesel::sql_types::Text;
 use crate::config::SettingError;
 use crate::db::{Conn, DatabaseUrl, Db, Options};
 use crate::error::{Error, Result};
+use crate::panics;
 use crate::progress::Progress;
 use crate::server::StartError;
 
@@ -57,12 +58,13 @@ fn refused(target: &Path, reason: &impl std::fmt::Display) -> SettingError {
 
 /// `VACUUM INTO` reads one snapshot, however long it takes, and holds up nobody who writes.
 fn copy_into(url: &DatabaseUrl, source: &Path, name: &str) -> Result<(), StartError> {
-    let db = Db::connect(url, Options::command())?;
+    let db = Db::inspect(url, Options::command())?;
     let length = std::fs::metadata(source).map_or(0, |file| file.len());
     let mut progress = Progress::start("bytes", Some(length));
     let copied = std::thread::scope(|scope| {
         let copying = scope.spawn(|| {
             db.read_blocking(|conn| {
+                // It would keep the copy from being written, too; the database is open for reading alone.
                 diesel::sql_query("PRAGMA query_only = false").execute(conn)?;
                 vacuum_into(conn, name)
             })
@@ -71,7 +73,7 @@ fn copy_into(url: &DatabaseUrl, source: &Path, name: &str) -> Result<(), StartEr
             progress.reach(std::fs::metadata(name).map_or(0, |file| file.len()));
             std::thread::sleep(LOOK_EVERY);
         }
-        copying.join().unwrap_or_else(|_| Err(Error::internal("the copy panicked")))
+        copying.join().unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
     });
     Ok(copied?)
 }

@@ -13,6 +13,7 @@ use validator::ValidationError;
 use crate::accounts::validate_name;
 use crate::api_keys::operator_keys;
 use crate::auth::{Scope, Scopes};
+use crate::clock::Timestamp;
 use crate::config::{Arguments, LogFormat, SettingError, Settings};
 use crate::context::Context;
 use crate::db::{Conn, DatabaseUrl, Db, Options, migrate as migrations};
@@ -238,11 +239,9 @@ async fn say_how_to_begin(server: &Server) {
 fn migrate(arguments: &Arguments) -> Result<(), StartError> {
     let url = arguments.database_url(false)?;
     let (db, applied) = server::migrated(&url, Options::command())?;
+    let now = now_to_write(&db, arguments)?;
     // For servers that wait for this migration and do not start anew after it.
-    db.write_blocking(|conn| {
-        let now = stored::clock(conn)?.now();
-        program::service::ensure_first_version(conn, now)
-    })?;
+    db.write_blocking(move |conn| program::service::ensure_first_version(conn, now))?;
     match applied {
         0 => println!("{url} is up to date"),
         applied => println!("{url}: applied {applied} migrations"),
@@ -255,7 +254,7 @@ fn operator_key(arguments: &Arguments, command: OperatorKeyCommand) -> Result<()
     match command {
         OperatorKeyCommand::Create { name, scopes } => {
             let (db, _) = server::migrated(&url, Options::command())?;
-            let context = Context::system(db.read_blocking(stored::clock)?.now());
+            let context = Context::system(now_to_write(&db, arguments)?);
             let scopes = if scopes.is_empty() { Scopes::of_operator() } else { Scopes::of(&scopes) };
             println!("{}", db.write_blocking(move |conn| operator_keys::create(conn, &context, &name, scopes))?);
         }
@@ -268,7 +267,7 @@ fn operator_key(arguments: &Arguments, command: OperatorKeyCommand) -> Result<()
         }
         OperatorKeyCommand::Revoke { id } => {
             let db = existing(&url)?;
-            let context = Context::system(db.read_blocking(stored::clock)?.now());
+            let context = Context::system(now_to_write(&db, arguments)?);
             db.write_blocking(move |conn| operator_keys::revoke(conn, &context, id))?;
         }
     }
@@ -279,10 +278,21 @@ fn operator_key(arguments: &Arguments, command: OperatorKeyCommand) -> Result<()
 fn existing(url: &DatabaseUrl) -> Result<Db, StartError> {
     must_exist(url)?;
     let db = Db::connect(url, Options::command())?;
+    must_be_current(&db)?;
+    Ok(db)
+}
+
+fn must_be_current(db: &Db) -> Result<(), StartError> {
     if !db.read_blocking(migrations::is_current)? {
         return Err(SettingError::new("DATABASE_URL", "the database lacks migrations; run `stape-api migrate`").into());
     }
-    Ok(db)
+    Ok(())
+}
+
+/// The time of what a command writes: that of the database's clock, which the first who writes decides.
+fn now_to_write(db: &Db, arguments: &Arguments) -> Result<Timestamp, StartError> {
+    let wanted = arguments.test_clock();
+    Ok(db.write_blocking(move |conn| stored::clock_of_command(conn, wanted))??.now())
 }
 
 fn print_document() -> Result<(), StartError> {
@@ -299,6 +309,7 @@ fn verify(arguments: &Arguments) -> ExitCode {
     let differences = arguments.database_url(false).map_err(StartError::from).and_then(|url| {
         must_exist(&url)?;
         let db = Db::inspect(&url, Options::command())?;
+        must_be_current(&db)?;
         let mut progress = Progress::start("accounts verified", None);
         Ok(db.snapshot_blocking(|conn| {
             let now = stored::clock(conn)?.now();

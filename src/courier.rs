@@ -18,6 +18,7 @@ use crate::failure_log::FailureLog;
 use crate::mail::outbox::{self, MailRow, Postponed};
 use crate::mail::{Content, Letter, Mailer, TokenKind};
 use crate::metrics::CourierMetrics;
+use crate::panics;
 use crate::sub_accounts::requests;
 
 /// How long the courier rests when the outbox is empty: a letter leaves at most that long after its commit.
@@ -95,7 +96,7 @@ impl Route {
                 while goes_on() && self.round(goes_on)? > 0 {}
                 Ok(())
             });
-            let outcome = catch_unwind(round).unwrap_or_else(|_| Err(Error::internal("panic")));
+            let outcome = catch_unwind(round).unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())));
             let rest = if failures.note("the outbox", &outcome) { REST } else { REST_AFTER_FAILURE };
             if count_at <= Instant::now() {
                 count_at = Instant::now() + COUNT_EVERY;

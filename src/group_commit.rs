@@ -4,6 +4,7 @@
 //! Nothing is answered that is not durable; what cannot be written is answered with 503. Dropping it writes what waits. What is
 //! done, and how, is its user's affair.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// How items are gathered.
 #[derive(Debug)]
@@ -122,9 +124,13 @@ fn write_group<I, A>(
 ) -> Option<usize> {
     let (items, answers) = gather(rules, queue, company)?;
     let size = answers.len();
-    let mut results = catch_unwind(AssertUnwindSafe(|| writer(items))).unwrap_or_default().into_iter();
+    let failed = |panic: Box<dyn Any + Send>| {
+        std::iter::repeat_with(|| Err(panics::caught(panic.as_ref()))).take(size).collect()
+    };
+    let mut results = catch_unwind(AssertUnwindSafe(|| writer(items))).unwrap_or_else(failed).into_iter();
     for answer in answers {
-        let result = results.next().unwrap_or_else(|| Err(Error::internal(format!("panic over {}", rules.name))));
+        let result =
+            results.next().unwrap_or_else(|| Err(Error::internal(format!("no answer for one of the {}", rules.name))));
         // Who has gone away needs no answer.
         answer.send(result).ok();
     }

@@ -30,7 +30,7 @@
 //! | [`verify`] | recomputes everything that is stored twice |
 //! | [`worker`], [`demo`], [`command_line`], [`server`] | what runs by itself, the demonstration, start and stop |
 //! | [`config`], [`stored`], [`test_clock`] | settings and secrets; what a database remembers of its servers, and its own time |
-//! | [`health`], [`metrics`], [`telemetry`], [`failure_log`] | how a server does: for load balancers, in figures, in log lines |
+//! | [`health`], [`metrics`], [`telemetry`], [`failure_log`], [`panics`] | how a server does: for load balancers, in figures, in log lines |
 //! | [`backup`], [`progress`] | a copy of a SQLite database that is being served; how far long work is |
 //! | [`app`], [`state`], [`context`] | all features together; what handlers share; what a service knows of its caller |
 //! | [`http`], [`openapi`], [`idempotency`], [`rate_limit`], [`batch`] | what all operations share, and the operator's batches |
@@ -106,6 +106,7 @@ pub mod metrics;
 pub mod money;
 pub mod openapi;
 pub mod operator_requests;
+pub mod panics;
 pub mod partners;
 pub mod payout_methods;
 pub mod payout_schedules;

@@ -50,7 +50,10 @@ impl WorkerMetrics {
     fn registered(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             last_success: IntGaugeVec::new(
-                Opts::new("stape_worker_last_success_timestamp_seconds", "When a duty was last done, by the machine."),
+                Opts::new(
+                    "stape_worker_last_success_timestamp_seconds",
+                    "When a duty was last done, at first when the server started, by the machine.",
+                ),
                 &["duty"],
             )?,
             failures: IntCounterVec::new(Opts::new("stape_worker_failures_total", "Duties that failed."), &["duty"])?,
@@ -68,6 +71,11 @@ impl WorkerMetrics {
         registry.register(Box::new(metrics.ledger_differences.clone()))?;
         registry.register(Box::new(metrics.ledger_checked_at.clone()))?;
         Ok(metrics)
+    }
+
+    /// The worker starts with these duties, each as if it were done now: one that never is grows old as well.
+    pub fn start<'a>(&self, duties: impl IntoIterator<Item = &'a str>) {
+        duties.into_iter().for_each(|duty| self.done(duty, true));
     }
 
     /// A duty was done, or failed.
@@ -286,4 +294,28 @@ pub async fn read_freely(app: App) -> Result<HttpResponse> {
 
 fn answer(app: &AppState) -> Result<HttpResponse> {
     Ok(HttpResponse::Ok().content_type(TEXT_FORMAT).body(app.metrics.render(app)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::db::{DatabaseUrl, Options};
+    use crate::referrals::clicks::VisitorKeys;
+    use crate::worker::Worker;
+
+    #[test]
+    fn a_duty_that_never_succeeds_was_last_done_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(directory.path().join("without tables.db"));
+        let (db, metrics) = (Db::connect(&url, Options::command()).unwrap(), Metrics::new().unwrap());
+        let start = Timestamp::machine().unix_seconds();
+        drop(Worker::start(db.clone(), Clock::Machine, VisitorKeys::default(), metrics.worker()).unwrap());
+        let told = metrics.render(&db).unwrap();
+        for duty in ["commissions out of review", "scheduled payouts", "id floor", "old clicks", "ledger check"] {
+            let series = format!("stape_worker_last_success_timestamp_seconds{{duty=\"{duty}\"}} ");
+            let value = told.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or_else(|| panic!("{told}"));
+            assert!(value.parse::<i64>().unwrap() >= start, "{duty}: {value}");
+        }
+    }
 }

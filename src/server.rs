@@ -159,16 +159,22 @@ pub async fn start_after(
     settings: Settings,
     fill: impl FnOnce(&AppState) -> Result<()> + Send + 'static,
 ) -> Result<Server, StartError> {
-    let listener = listen(&settings.bind, "STAPE_BIND").await?;
-    let address = listener.local_addr().map_err(|error| SettingError::new("STAPE_BIND", error))?;
-    let metrics_listener = match &settings.metrics_bind {
-        Some(bind) => Some(listen(bind, "STAPE_METRICS_BIND").await?),
+    let port = Port::take(&settings.bind, "STAPE_BIND").await?;
+    let address = port.address()?;
+    let metrics_port = match &settings.metrics_bind {
+        Some(bind) => Some(Port::take(bind, "STAPE_METRICS_BIND").await?),
         None => None,
     };
     let workers = settings.workers;
     let mailer = Mailer::new(&settings.mail)?;
+    let settled = move || open(&settings).map(|(db, clock)| (settings, db, clock));
+    let (settings, db, clock) = web::block(settled).await.map_err(Error::internal)??;
+    // Not before: whoever finds the ports open may write to the database, whose clock is decided now.
+    let listener = port.listen()?;
+    let metrics_listener = metrics_port.map(Port::listen).transpose()?;
     let ready = move || {
-        let state = prepare(&settings, address)?;
+        let contract = Contract::of(openapi::COMMITTED)?;
+        let state = AppState::new(db, clock, &settings, public_url(&settings, address), contract)?;
         fill(&state)?;
         Ok::<_, StartError>(state)
     };
@@ -200,21 +206,43 @@ fn serve_metrics(listener: TcpListener, state: App) -> Result<ServerHandle> {
     Ok(handle)
 }
 
-/// Opens the port; requests wait there until they are accepted.
-async fn listen(bind: &str, setting: &'static str) -> Result<TcpListener, SettingError> {
-    let failed = |error: std::io::Error| {
-        let reason = match error.kind() {
-            ErrorKind::InvalidInput => "must be an address and a port, such as 127.0.0.1:8080".to_owned(),
-            _ => error.to_string(),
-        };
-        SettingError::new(setting, format!("{bind}: {reason}"))
+/// A port that is this server's, and the setting that names it.
+struct Port {
+    socket: TcpSocket,
+    bind: String,
+    setting: &'static str,
+}
+
+impl Port {
+    /// Takes the port; nobody reaches it yet.
+    async fn take(bind: &str, setting: &'static str) -> Result<Self, SettingError> {
+        let failed = |error| unusable(setting, bind, &error);
+        let address = tokio::net::lookup_host(bind).await.map_err(failed)?.next();
+        let address = address.ok_or_else(|| SettingError::new(setting, format!("{bind} has no address")))?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+        socket.set_reuseaddr(true).map_err(failed)?;
+        socket.bind(address).map_err(failed)?;
+        Ok(Self { socket, bind: bind.to_owned(), setting })
+    }
+
+    fn address(&self) -> Result<SocketAddr, SettingError> {
+        self.socket.local_addr().map_err(|error| unusable(self.setting, &self.bind, &error))
+    }
+
+    /// Opens the port; requests wait there until they are accepted.
+    fn listen(self) -> Result<TcpListener, SettingError> {
+        let Self { socket, bind, setting } = self;
+        let listener = socket.listen(BACKLOG).and_then(tokio::net::TcpListener::into_std);
+        listener.map_err(|error| unusable(setting, &bind, &error))
+    }
+}
+
+fn unusable(setting: &'static str, bind: &str, error: &std::io::Error) -> SettingError {
+    let reason = match error.kind() {
+        ErrorKind::InvalidInput => "must be an address and a port, such as 127.0.0.1:8080".to_owned(),
+        _ => error.to_string(),
     };
-    let address = tokio::net::lookup_host(bind).await.map_err(failed)?.next();
-    let address = address.ok_or_else(|| SettingError::new(setting, format!("{bind} has no address")))?;
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-    socket.set_reuseaddr(true).map_err(failed)?;
-    socket.bind(address).map_err(failed)?;
-    socket.listen(BACKLOG).and_then(tokio::net::TcpListener::into_std).map_err(failed)
+    SettingError::new(setting, format!("{bind}: {reason}"))
 }
 
 /// The database with every migration, and how many were missing.
@@ -227,8 +255,8 @@ pub fn migrated(url: &DatabaseUrl, options: Options) -> Result<(Db, usize), Star
     Ok((db, applied))
 }
 
-/// The state of a server on this database, which is migrated before unless that is switched off.
-fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartError> {
+/// The database, which is migrated before unless that is switched off, and its clock.
+fn open(settings: &Settings) -> Result<(Db, Clock), StartError> {
     let db = if settings.migrate {
         let (db, applied) = migrated(&settings.database_url, Options::server())?;
         if applied > 0 {
@@ -246,8 +274,7 @@ fn prepare(settings: &Settings, address: SocketAddr) -> Result<AppState, StartEr
         log::warn!("the database lacks migrations, so the server is not ready; run `stape-api migrate`");
         Clock::Machine
     };
-    let contract = Contract::of(openapi::COMMITTED)?;
-    Ok(AppState::new(db, clock, settings, public_url(settings, address), contract)?)
+    Ok((db, clock))
 }
 
 /// What every serving of a database begins with: whether its secrets can be read, its clock, the ids that there are, the

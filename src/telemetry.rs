@@ -10,11 +10,12 @@ use serde_json::{Map, json};
 
 use crate::clock::Timestamp;
 use crate::config::{LogFormat, SettingError};
+use crate::panics;
 
 /// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection.
 const DEFAULT_FILTER: &str = "info,actix_server=warn,r2d2=off";
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, panics among the rest. A second call changes nothing.
 ///
 /// # Errors
 /// A `RUST_LOG` that says nothing anybody understands, of which the logger would leave out a part.
@@ -26,8 +27,9 @@ pub fn start(format: LogFormat) -> Result<(), SettingError> {
         LogFormat::Text => builder.format_key_values(write_request_id),
         LogFormat::Json => builder.format(write_json),
     };
-    // In tests several servers start in one process; the first has set the logger.
-    builder.try_init().ok();
+    if builder.try_init().is_ok() {
+        panics::log_all();
+    }
     Ok(())
 }
 

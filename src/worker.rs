@@ -17,7 +17,7 @@ use crate::failure_log::FailureLog;
 use crate::id::AccountId;
 use crate::metrics::WorkerMetrics;
 use crate::referrals::clicks::{self, VisitorKeys};
-use crate::{payout_schedules, stored, verify};
+use crate::{panics, payout_schedules, stored, verify};
 
 /// How long the loop rests between rounds, unless some of what is due is left.
 const ROUND: Duration = Duration::from_secs(2);
@@ -60,6 +60,9 @@ const HOUSEKEEPING: &[Duty] = &[
     Duty { name: "ended sessions", every: Duration::from_mins(10), run: forget_sessions },
 ];
 
+/// The duty that goes through all accounts.
+const LEDGER_CHECK: &str = "ledger check";
+
 /// The thread that does the work, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Worker {
@@ -74,6 +77,7 @@ impl Worker {
     /// A machine that has no thread to give.
     pub fn start(db: Db, clock: Clock, keys: VisitorKeys, metrics: WorkerMetrics) -> Result<Self> {
         let (stop, stopped) = channel();
+        metrics.start(DUE.iter().chain(HOUSEKEEPING).map(|duty| duty.name).chain([LEDGER_CHECK]));
         let thread = std::thread::Builder::new()
             .name("worker".to_owned())
             .spawn(move || rounds(&db, &clock, &keys, &metrics, &stopped))
@@ -127,7 +131,7 @@ fn rounds(db: &Db, clock: &Clock, keys: &VisitorKeys, metrics: &WorkerMetrics, s
         }
         if ledgers.next <= Instant::now() {
             ledgers.next = Instant::now() + LedgerCheck::EVERY;
-            metrics.done("ledger check", failures.note("ledger check", &ledgers.go_on(db, metrics)));
+            metrics.done(LEDGER_CHECK, failures.note(LEDGER_CHECK, &ledgers.go_on(db, metrics)));
         }
         match stopped.recv_timeout(rest) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -228,7 +232,7 @@ fn exhaust(duty: &Duty, db: &Db, clock: &Clock, goes_on: impl Fn() -> bool) -> R
         }
         Ok(Left::Perhaps)
     });
-    catch_unwind(all).unwrap_or_else(|_| Err(Error::internal("panic")))
+    catch_unwind(all).unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
 }
 
 fn raise_id_floor(db: &Db, clock: &Clock) -> Result<usize> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
+use zxcvbn::matching::patterns::MatchPattern;
 
 use crate::crypto;
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBwZXJzb24$4ioNqP0
 
 /// What is wrong with a common password.
 const COMMON: &str = "is among the passwords that are guessed first; use a longer or less usual one";
+/// What is wrong with a regular one, however long it is.
+const REGULAR: &str = "repeats the same characters, or follows the alphabet or the keyboard; use characters or words that do not follow from each other";
 
 /// The Argon2id hash in PHC form, with a random salt, of a new password for somebody of whom `about` is known (e-mail
 /// address, names, company).
@@ -33,8 +36,8 @@ const COMMON: &str = "is among the passwords that are guessed first; use a longe
 pub async fn hash_new(password: String, about: Vec<String>) -> Result<String> {
     aside(move || {
         let about: Vec<&str> = about.iter().map(String::as_str).collect();
-        if is_guessable(&password, &about) {
-            return Err(Error::invalid("/password", "commonPassword", COMMON));
+        if let Some(fault) = fault(&password, &about) {
+            return Err(Error::invalid("/password", "commonPassword", fault));
         }
         hash(&password)
     })
@@ -67,12 +70,19 @@ pub async fn stretch(secret: [u8; 32], salt: Vec<u8>) -> Result<[u8; 32]> {
     .await
 }
 
-fn is_guessable(password: &str, about: &[&str]) -> bool {
+/// What makes a password easy to guess, if it is.
+fn fault(password: &str, about: &[&str]) -> Option<&'static str> {
     let start = |text: &str| text.chars().take(ESTIMATED_CHARS).collect::<String>();
     let known: Vec<String> =
         about.iter().flat_map(|text| [*text, text.split('@').next().unwrap_or(text)]).map(start).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    zxcvbn::zxcvbn(&start(password), &known).guesses() < MIN_GUESSES
+    let estimate = zxcvbn::zxcvbn(&start(password), &known);
+    let has = |is: fn(&MatchPattern) -> bool| estimate.sequence().iter().any(|part| is(&part.pattern));
+    let is_regular =
+        has(|part| matches!(part, MatchPattern::Repeat(_) | MatchPattern::Sequence(_) | MatchPattern::Spatial(_)));
+    let has_words = has(|part| matches!(part, MatchPattern::Dictionary(_)));
+    let fault = if is_regular && !has_words { REGULAR } else { COMMON };
+    (estimate.guesses() < MIN_GUESSES).then_some(fault)
 }
 
 fn hash(password: &str) -> Result<String> {
@@ -122,17 +132,18 @@ mod tests {
 
     #[test]
     fn common_passwords_are_refused() {
-        for common in
-            ["password1234", "123456789012", "qwertyuiop12", "aaaaaaaaaaaaaaaa", "Password123!", "abcabcabcabc"]
-        {
-            assert!(is_guessable(common, &[]), "{common}");
+        for common in ["password1234", "123456789012", "qwertyuiop12", "Password123!"] {
+            assert_eq!(fault(common, &[]), Some(COMMON), "{common}");
+        }
+        for regular in ["x7x7x7x7x7x7", "aaaaaaaaaaaaaaaa", "abcabcabcabc", "zyxwvutsrqpon", &"é1".repeat(64)] {
+            assert_eq!(fault(regular, &[]), Some(REGULAR), "{regular}");
         }
         for fine in ["correct horse battery staple", "tr0mbone-Lagoon-77", "Vaf4!kd92-xx1"] {
-            assert!(!is_guessable(fine, &[]), "{fine}");
+            assert_eq!(fault(fine, &[]), None, "{fine}");
         }
         for known in ["wilhelmina.dorfman", "wilhelmina.dorfman@example.com", "wilhelmina.dorfman1"] {
-            assert!(!is_guessable(known, &[]), "{known}");
-            assert!(is_guessable(known, &["wilhelmina.dorfman@example.com"]), "{known}");
+            assert_eq!(fault(known, &[]), None, "{known}");
+            assert_eq!(fault(known, &["wilhelmina.dorfman@example.com"]), Some(COMMON), "{known}");
         }
     }
 
@@ -140,7 +151,7 @@ mod tests {
     fn the_estimate_is_quick_whatever_it_is_given() {
         let started = std::time::Instant::now();
         for letters in ["a", "4@8({[<36%9#!1|0$5+7", "password", "qwertz123"] {
-            is_guessable(&letters.repeat(128), &[]);
+            fault(&letters.repeat(128), &[]);
         }
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     }

@@ -186,7 +186,7 @@ impl Right for SignedIn {
     }
 }
 
-/// An owner's login or a credential that was given the scope: a login of a member lacks it.
+/// A credential that has the scope: a key by what it was given, a login by the person's role.
 macro_rules! rights {
     ($($name:ident),+ $(,)?) => {$(
         #[doc = concat!("The scope `", stringify!($name), "` in the parameter's type.")]
@@ -253,7 +253,6 @@ impl Right for AnyScope {
 /// A caller of an admitted kind with the right that the operation needs.
 #[derive(Debug)]
 pub struct Caller<K: KindRule, R: Right> {
-    /// The caller's account. For an operator, who has none, see [`Caller::principal`].
     principal: std::sync::Arc<Principal>,
     rule: PhantomData<fn() -> (K, R)>,
 }

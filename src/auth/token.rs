@@ -105,16 +105,27 @@ impl std::fmt::Debug for RefreshToken {
 /// The secrets that sign tokens: the current one, and the one before it, which is still accepted.
 pub struct TokenKeys {
     encoding: EncodingKey,
-    decoding: Vec<DecodingKey>,
-    secrets: Vec<Vec<u8>>,
+    current: TokenKey,
+    previous: Option<TokenKey>,
     validation: Validation,
+}
+
+/// What checks the tokens that one secret signed.
+struct TokenKey {
+    decoding: DecodingKey,
+    secret: Vec<u8>,
+}
+
+impl TokenKey {
+    fn new(secret: &[u8]) -> Self {
+        Self { decoding: DecodingKey::from_secret(secret), secret: secret.to_vec() }
+    }
 }
 
 impl TokenKeys {
     /// Signs with `current`, accepts both.
     #[must_use]
     pub fn new(current: &[u8], previous: Option<&[u8]>) -> Self {
-        let secrets: Vec<Vec<u8>> = std::iter::once(current).chain(previous).map(<[u8]>::to_vec).collect();
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[AUDIENCE]);
@@ -122,10 +133,15 @@ impl TokenKeys {
         validation.leeway = 0;
         Self {
             encoding: EncodingKey::from_secret(current),
-            decoding: secrets.iter().map(|secret| DecodingKey::from_secret(secret)).collect(),
-            secrets,
+            current: TokenKey::new(current),
+            previous: previous.map(TokenKey::new),
             validation,
         }
+    }
+
+    /// Those whose tokens are accepted.
+    fn accepted(&self) -> impl Iterator<Item = &TokenKey> {
+        std::iter::once(&self.current).chain(&self.previous)
     }
 
     /// An access token of a session.
@@ -155,9 +171,8 @@ impl TokenKeys {
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Claims> {
         let claims = self
-            .decoding
-            .iter()
-            .find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok())?
+            .accepted()
+            .find_map(|key| jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).ok())?
             .claims;
         let coherent = matches!(
             (claims.typ, claims.sub, claims.sid, &claims.act),
@@ -177,8 +192,7 @@ impl TokenKeys {
     pub fn issue_refresh(&self, session_id: SessionId) -> (String, RefreshToken) {
         let nonce: [u8; NONCE_LENGTH] = crypto::random_bytes();
         let body = format!("{session_id}.{}", URL_SAFE_NO_PAD.encode(nonce));
-        let tag =
-            self.secrets.first().map(|secret| crypto::hmac_sha256(secret, &refresh_message(&body))).unwrap_or_default();
+        let tag = crypto::hmac_sha256(&self.current.secret, &refresh_message(&body));
         let token = format!("{body}.{}", URL_SAFE_NO_PAD.encode(tag));
         let hash = crypto::sha256(token.as_bytes());
         (token, RefreshToken { session_id, hash })
@@ -190,7 +204,7 @@ impl TokenKeys {
         let (body, tag) = token.rsplit_once('.')?;
         let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
         let message = refresh_message(body);
-        let genuine = self.secrets.iter().any(|secret| crypto::verify_hmac_sha256(secret, &message, &tag));
+        let genuine = self.accepted().any(|key| crypto::verify_hmac_sha256(&key.secret, &message, &tag));
         let session_id = genuine.then(|| body.split_once('.')?.0.parse().ok()).flatten()?;
         Some(RefreshToken { session_id, hash: crypto::sha256(token.as_bytes()) })
     }

@@ -127,7 +127,8 @@ pub struct Arguments {
     )]
     log_format: LogFormat,
 
-    /// Gives a new database a clock that stands still at this time and moves only when it is told to
+    /// Gives a new database, with the first command that writes to it, a clock that stands still at this time and moves only when
+    /// it is told to
     #[arg(long, global = true, env = "STAPE_TEST_CLOCK", value_name = "STAPE_TEST_CLOCK")]
     test_clock: Option<Timestamp>,
 
@@ -151,6 +152,12 @@ impl Arguments {
         let default = if demo { DEMO_DATABASE } else { DEFAULT_DATABASE };
         let url = self.database_url.as_ref().map_or(default, Secret::reveal);
         url.parse().map_err(|error| SettingError::new("DATABASE_URL", error))
+    }
+
+    /// Where the clock of a new database shall stand; none for the machine's.
+    #[must_use]
+    pub fn test_clock(&self) -> Option<Timestamp> {
+        self.test_clock
     }
 
     /// Whether the key for payout methods comes from outside, whatever the file beside the database says.

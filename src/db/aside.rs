@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::panics;
 
 /// Work that waits at most; more is turned away with 503.
 const QUEUE_MAX: usize = 1_024;
@@ -52,7 +53,7 @@ impl Aside {
             let is_late = queued.elapsed() > patience;
             let late = || Error::Unavailable(format!("no connection was free within {} s", patience.as_secs()));
             // Who has gone away needs no answer.
-            answer.send(if is_late { Err(late()) } else { work() }).ok();
+            answer.send(if is_late { Err(late()) } else { survive(work) }).ok();
         };
         let full = |_| Error::Unavailable(format!("{QUEUE_MAX} requests wait for the database already"));
         self.queue.try_send(Box::new(job)).map_err(full)?;
@@ -62,11 +63,13 @@ impl Aside {
 
 fn serve(waiting: &Receiver<Work>) {
     while let Ok(work) = waiting.recv() {
-        // Its caller learns of a panic by getting no answer; the thread goes on.
-        if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            log::error!("a panic beside the database");
-        }
+        work();
     }
+}
+
+/// A panic is told to the caller; the thread goes on.
+fn survive<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
 }
 
 #[cfg(test)]
@@ -77,7 +80,7 @@ mod tests {
     async fn a_panic_is_told_to_its_caller_and_the_thread_goes_on() {
         let aside = Aside::start(1, Duration::from_secs(9)).unwrap();
         let panic: Result<()> = aside.run(|| panic!("a mistake")).await;
-        assert!(panic.is_err());
+        assert!(matches!(panic, Err(Error::Internal(cause)) if cause == "panic: a mistake"));
         assert_eq!(aside.run(|| Ok(7)).await.unwrap(), 7);
     }
 

@@ -47,6 +47,11 @@ pub(super) enum OpenError {
     NotDurable(&'static str),
     #[error("PostgreSQL runs version {0}; version {OLDEST_POSTGRES} or later is needed")]
     TooOld(i32),
+    #[error(
+        "PostgreSQL says what fails in the language of lc_messages = {locale}, and this server reads English: have a \
+         superuser run ALTER DATABASE {database} SET lc_messages = 'C' ({refusal})"
+    )]
+    ForeignMessages { locale: String, database: String, refusal: DieselError },
 }
 
 /// What a connection may do with SQLite's file.
@@ -234,6 +239,12 @@ struct PostgresServer {
     fsync: String,
     #[diesel(sql_type = diesel::sql_types::Text)]
     synchronous_commit: String,
+    /// The locale whose language its messages have.
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    lc_messages: String,
+    /// The database's name as SQL has it.
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    database: String,
 }
 
 impl PostgresServer {
@@ -251,6 +262,25 @@ impl PostgresServer {
         }
         Ok(())
     }
+
+    /// Whether its messages are those that failures are told by. An empty locale is that of the server's environment.
+    fn speaks_english(&self) -> bool {
+        let locale = self.lc_messages.to_ascii_lowercase();
+        locale == "c" || locale == "posix" || locale.starts_with("c.") || locale.starts_with("en")
+    }
+
+    /// Has it speak English on a connection, which a superuser alone may ask for.
+    fn teach_english(self, conn: &mut PgConnection) -> Result<(), OpenError> {
+        if self.speaks_english() {
+            return Ok(());
+        }
+        let Self { lc_messages: locale, database, .. } = self;
+        conn.batch_execute("SET lc_messages = 'C'").map_err(|refusal| OpenError::ForeignMessages {
+            locale,
+            database,
+            refusal,
+        })
+    }
 }
 
 fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, OpenError> {
@@ -265,10 +295,12 @@ fn open_postgres(url: &str, statement_timeout_ms: u32) -> Result<PgConnection, O
     ))?;
     let server: PostgresServer = sql_query(
         "SELECT current_setting('server_version_num')::integer AS version_num, current_setting('fsync') AS fsync, \
-         current_setting('synchronous_commit') AS synchronous_commit",
+         current_setting('synchronous_commit') AS synchronous_commit, current_setting('lc_messages') AS lc_messages, \
+         quote_ident(current_database()) AS database",
     )
     .get_result(&mut conn)?;
     server.check()?;
+    server.teach_english(&mut conn)?;
     Ok(conn)
 }
 
@@ -304,11 +336,31 @@ mod tests {
         }
     }
 
+    fn postgres(lc_messages: &str) -> PostgresServer {
+        PostgresServer {
+            version_num: 150_000,
+            fsync: "on".to_owned(),
+            synchronous_commit: "on".to_owned(),
+            lc_messages: lc_messages.to_owned(),
+            database: "stape".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_postgres_that_says_what_fails_in_another_language_is_known_by_its_locale() {
+        for english in ["C", "POSIX", "C.UTF-8", "C.utf8", "en_US.UTF-8", "en_GB", "English_United States.1252"] {
+            assert!(postgres(english).speaks_english(), "{english}");
+        }
+        for foreign in ["de_DE.UTF-8", "ca_ES", "German_Germany.1252", "Czech_Czechia.1250", ""] {
+            assert!(!postgres(foreign).speaks_english(), "{foreign}");
+        }
+    }
+
     #[test]
     fn a_postgres_that_is_too_old_or_loses_commits_is_refused() {
         let refusal = |version_num, fsync: &str, synchronous_commit: &str| {
             let (fsync, synchronous_commit) = (fsync.to_owned(), synchronous_commit.to_owned());
-            let server = PostgresServer { version_num, fsync, synchronous_commit };
+            let server = PostgresServer { version_num, fsync, synchronous_commit, ..postgres("C") };
             server.check().err().map(|error| error.to_string())
         };
         let too_old = "PostgreSQL runs version 14; version 15 or later is needed";

@@ -1,6 +1,5 @@
 //! Units of work on one connection: each commits whole or leaves nothing, also when it panics.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use super::Conn;
 use super::connection::begin;
 use super::failure::is_retryable;
 use crate::error::{Error, Result};
+use crate::panics;
 
 type Manager = <Conn as Connection>::TransactionManager;
 
@@ -94,16 +94,7 @@ fn finish<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Resu
 
 /// Runs `work`; a panic is a fault of ours, told to this caller alone.
 pub(super) fn guarded<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(|| work(conn)))
-        .unwrap_or_else(|panic| Err(Error::internal(format!("panic: {}", message(panic.as_ref())))))
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
+    catch_unwind(AssertUnwindSafe(|| work(conn))).unwrap_or_else(|panic| Err(panics::caught(panic.as_ref())))
 }
 
 /// 4–8 ms, doubled at each attempt: those who collided do not meet again.

@@ -22,6 +22,7 @@ use super::request::{CameAsHead, RequestId};
 use crate::auth::principal::Authentication;
 use crate::clock::Timestamp;
 use crate::error::{Cause, Error};
+use crate::panics;
 use crate::state::AppState;
 
 /// The header with the request's id.
@@ -78,7 +79,7 @@ pub async fn survive(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     // What a panicking handler held is dropped with it; the shared state locks or swaps whole values.
     let call = AssertUnwindSafe(async move { next.call(request).await });
-    let result = call.catch_unwind().await.unwrap_or_else(|_| Err(Error::internal("a handler panicked").into()));
+    let result = call.catch_unwind().await.unwrap_or_else(|panic| Err(panics::caught(panic.as_ref()).into()));
     result.map(ServiceResponse::map_into_boxed_body)
 }
 

@@ -51,7 +51,7 @@ struct OwnApplications {
 
 /// Your partner applications.
 ///
-/// With the figures that decide: more than 5 paid containers or the referral value of level 1 open the program.
+/// With the figures that decide: those of level 1, paid containers or referral value, open the program.
 #[utoipa::path(
     tag = "Partner program",
     operation_id = "listPartnerApplications",

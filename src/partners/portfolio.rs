@@ -11,7 +11,7 @@ use diesel::upsert::excluded;
 
 use super::level;
 use super::terms::{LevelRow, Terms, level_one_rate};
-use crate::accounts::{AccountKind, AccountRow};
+use crate::accounts::AccountRow;
 use crate::containers::{BillingPeriod, Product};
 use crate::context::Context;
 use crate::db::schema::{container_counts, manager_values, paid_container_groups};
@@ -228,12 +228,6 @@ impl Portfolio {
             level::record(conn, context, row)?;
         }
         revalue(conn, &[(account_id, &self.terms)], program)
-    }
-
-    /// Whether the account earns commissions.
-    #[must_use]
-    pub fn is_partner(&self) -> bool {
-        self.manager.kind == AccountKind::Partner
     }
 }
 

@@ -8,12 +8,9 @@ use diesel::upsert::excluded;
 
 use crate::clock::Timestamp;
 use crate::db::schema::link_statistics;
-use crate::db::{Conn, with_conn};
+use crate::db::{Conn, upsert_rows};
 use crate::error::Result;
 use crate::id::{AccountId, ReferralLinkId};
-
-/// Rows of one statement: below the engines' limits on bound values, 7 each.
-const ROWS_PER_STATEMENT: usize = 1_000;
 
 /// The day under which the sums over all days are kept: 1969-12-31, before any that the API knows.
 #[must_use]
@@ -109,19 +106,16 @@ impl Tally {
     pub fn write(self, conn: &mut Conn) -> Result<()> {
         use link_statistics::{account_id, clicks, day, link_id, paying_clients, sign_ups, unique_visitors};
         let rows: Vec<StatisticsRow> = self.0.iter().map(StatisticsRow::of).collect();
-        for chunk in rows.chunks(ROWS_PER_STATEMENT) {
-            with_conn!(conn, c => diesel::insert_into(link_statistics::table)
-                .values(chunk)
-                .on_conflict((account_id, link_id, day))
-                .do_update()
-                .set((
-                    clicks.eq(clicks + excluded(clicks)),
-                    unique_visitors.eq(unique_visitors + excluded(unique_visitors)),
-                    sign_ups.eq(sign_ups + excluded(sign_ups)),
-                    paying_clients.eq(paying_clients + excluded(paying_clients)),
-                ))
-                .execute(c))?;
-        }
+        upsert_rows!(conn, rows, rows => diesel::insert_into(link_statistics::table)
+        .values(rows)
+        .on_conflict((account_id, link_id, day))
+        .do_update()
+        .set((
+            clicks.eq(clicks + excluded(clicks)),
+            unique_visitors.eq(unique_visitors + excluded(unique_visitors)),
+            sign_ups.eq(sign_ups + excluded(sign_ups)),
+            paying_clients.eq(paying_clients + excluded(paying_clients)),
+        )));
         Ok(())
     }
 }

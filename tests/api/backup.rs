@@ -1,11 +1,16 @@
 //! Copies of a database: taken while it is served, whole, private, and good to serve from.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use diesel::prelude::*;
+use stape_api::db::schema::accounts;
+use stape_api::db::{Db, Options};
+
 use crate::support::{
-    Database, Engine, TestApp, binary, both_engines, on, payment, postgres_programs, run_command, text,
+    Database, Engine, Process, TestApp, binary, both_engines, on, payment, postgres_programs, run_command, text,
 };
 
 both_engines!(a_dump_of_a_served_database_can_be_restored_and_served);
@@ -139,6 +144,69 @@ fn a_copy_is_as_it_was_after_it_was_verified() {
     verified(&database, &format!("sqlite://{name}"));
     assert_eq!(std::fs::read(&copy).expect("the copy"), before);
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1);
+}
+
+/// What a killed server leaves: a database whose last commits are in the log beside it.
+async fn killed(database: &Database) {
+    let mut server = Process::start(on(database, &["serve"]));
+    server.sign_up("agency").await;
+    server.child.kill().expect("it can be killed");
+    server.child.wait().expect("it ends");
+}
+
+/// Name and bytes of each file that is the database's.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("a file"));
+    let named = entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    // The index of the log is rebuilt by whoever reads first.
+    let mut files: Vec<_> = named
+        .filter(|(name, _)| name.starts_with("test.db") && !name.ends_with("-shm"))
+        .map(|(name, path)| (name, std::fs::read(path).expect("a file")))
+        .collect();
+    files.sort();
+    files
+}
+
+fn accounts_of(copy: &Path) -> i64 {
+    let url = format!("sqlite://{}", copy.display()).parse().expect("a database URL");
+    let db = Db::inspect(&url, Options::command()).expect("the copy can be read");
+    db.read_blocking(|conn| Ok(accounts::table.count().get_result(conn)?)).expect("a count")
+}
+
+#[actix_web::test]
+async fn a_copy_of_what_a_killed_server_left_has_all_of_it_and_changes_no_byte() {
+    let database = Database::create(Engine::Sqlite).expect("SQLite is always there");
+    killed(&database).await;
+    let directory = database.directory.path();
+    let before = files(directory);
+    assert!(before.iter().any(|(name, bytes)| name.ends_with("-wal") && !bytes.is_empty()));
+    let output = run_command(on(&database, &["backup", "copy.db"]));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(files(directory) == before, "the database was written to");
+    assert_eq!(accounts_of(&directory.join("copy.db")), 1);
+}
+
+#[actix_web::test]
+async fn a_copy_where_nobody_can_write_can_be_copied() {
+    let database = Database::create(Engine::Sqlite).expect("SQLite is always there");
+    killed(&database).await;
+    assert!(run_command(on(&database, &["backup", "copy.db"])).status.success());
+    let archive = database.directory.path().join("archive");
+    std::fs::create_dir(&archive).expect("a directory");
+    let archived = archive.join("copy.db");
+    std::fs::rename(database.directory.path().join("copy.db"), &archived).expect("it can be moved");
+    let permit = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
+    permit(&archived, 0o444);
+    permit(&archive, 0o555);
+    let mut again = on(&database, &["backup", "again.db"]);
+    again.env("DATABASE_URL", format!("sqlite://{}", archived.display()));
+    let output = run_command(again);
+    let beside = std::fs::read_dir(&archive).expect("a directory").count();
+    permit(&archive, 0o755);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // For root, whom no mode keeps from writing: there is nothing beside it that was not there.
+    assert_eq!(beside, 1);
+    assert_eq!(accounts_of(&database.directory.path().join("again.db")), 1);
 }
 
 #[test]

@@ -32,7 +32,9 @@ both_engines!(
     a_killed_server_loses_no_click_that_it_answered,
     a_killed_server_loses_nothing_that_it_acknowledged,
     a_database_without_a_test_clock_is_never_served_with_one,
+    a_key_that_is_made_first_is_made_by_the_test_clock,
     a_revoked_operator_key_is_refused,
+    a_test_clock_comes_before_a_key_of_the_machines_clock,
     a_test_clock_goes_on_after_a_restart_and_is_never_left,
     an_operator_key_is_printed_alone,
     migrating_again_changes_nothing,
@@ -255,6 +257,38 @@ async fn a_database_without_a_test_clock_is_never_served_with_one(database: Rc<D
     let output = run(on(&database, &["serve", "--test-clock", "2026-01-01T00:00:00Z"]));
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("STAPE_TEST_CLOCK"), "{}", text(&output.stderr));
+}
+
+async fn a_key_that_is_made_first_is_made_by_the_test_clock(database: Rc<Database>) {
+    let with_clock = |arguments: &[&str]| {
+        let mut command = on(&database, arguments);
+        command.env("STAPE_TEST_CLOCK", "2026-01-01T00:00:00Z");
+        command
+    };
+    let output = run(with_clock(&["operator-key", "create", "--name", "first"]));
+    let key = text(&output.stdout).trim_end().to_owned();
+    let server = Process::start(with_clock(&["serve"]));
+    let (client, path) = (server.client(&key), "/v3/operator/test-clock");
+    client.post(path, &json!({"now": "2026-01-02T00:00:00Z"})).await.expect(200);
+    // Without being told again, a command finds the clock of the database.
+    let later = operator_key(&database);
+    let log = server.client(&later).list("/v3/operator/audit-log").await;
+    let made = log.iter().filter(|entry| entry["action"] == "operatorKey.created");
+    let made: Vec<_> = made.map(|entry| &entry["createdAt"]).collect();
+    assert_eq!(made, ["2026-01-02T00:00:00.000Z", "2026-01-01T00:00:00.000Z"]);
+}
+
+async fn a_test_clock_comes_before_a_key_of_the_machines_clock(database: Rc<Database>) {
+    operator_key(&database);
+    for command in [&["serve"][..], &["migrate"], &["operator-key", "create", "--name", "second"]] {
+        let mut command = on(&database, command);
+        command.env("STAPE_TEST_CLOCK", "2026-01-01T00:00:00Z");
+        let output = run(command);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("STAPE_TEST_CLOCK: the database runs on the machine's clock; take a new one"), "{said}");
+    }
+    assert_eq!(Process::start(on(&database, &["serve"])).terminate(), Some(0));
 }
 
 const NEW_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";

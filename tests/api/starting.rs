@@ -109,6 +109,16 @@ fn verify_that_cannot_run_exits_with_two() {
 }
 
 #[test]
+fn verify_says_of_a_database_without_tables_what_to_do() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(directory.path().join("stape.db"), "").expect("a file");
+    let output = run(beside(&directory, &["verify"]));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    let said = "error: DATABASE_URL: the database lacks migrations; run `stape-api migrate`";
+    assert_eq!(text(&output.stderr).trim_end(), said);
+}
+
+#[test]
 fn a_plain_start_serves_an_empty_database_and_says_how_to_make_the_first_key() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let mut command = binary(&[]);

@@ -24,7 +24,7 @@ use super::models::ContainerRow;
 use crate::batch::{self, BatchResults, Tracked, Verdict};
 use crate::context::Context;
 use crate::db::schema::containers;
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, KeepPrepared};
 use crate::error::{Code, Problem, Result, Violation};
 use crate::events::{self, EventType, NewEvent};
 use crate::http::json;
@@ -111,7 +111,7 @@ fn apply_batch<R: Report>(conn: &mut Conn, context: &Context, elements: &[Elemen
     let verdicts = elements.iter().map(judge).collect::<Result<Vec<_>>>()?;
     let (_, changed) = Tracked::split(rows.into_values());
     for row in changed {
-        diesel::update(containers::table.find(row.id)).set(&row).execute(conn)?;
+        diesel::update(containers::table.find(row.id)).set(&row).kept().execute(conn)?;
     }
     alerts::refresh(conn, &alerted)?;
     events::record_many(conn, context.now, &told)?;

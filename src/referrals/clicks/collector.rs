@@ -70,7 +70,7 @@ impl Clicks {
             if let Err(error) = &written {
                 log::error!("{count} clicks were not recorded: {error}");
             }
-            let answer = || written.as_ref().map_err(|error| Error::Unavailable(format!("click: {error}"))).copied();
+            let answer = || written.as_ref().map_err(of_click).copied();
             std::iter::repeat_with(answer).take(count).collect()
         };
         Ok(Self { directory, keys, commits: GroupCommit::start(rules, [writer])? })
@@ -105,9 +105,17 @@ impl Clicks {
     /// Records a click; when this returns, it is durable.
     ///
     /// # Errors
-    /// 503 when too many wait, and when it could not be written.
+    /// 503 when too many wait, and when the database is away; any other failure to write it.
     pub async fn record(&self, click: Click) -> Result<()> {
         self.commits.submit(click).await
+    }
+}
+
+/// A group's failure as each of its clicks is told it.
+fn of_click(error: &Error) -> Error {
+    match error {
+        Error::Unavailable(_) => Error::Unavailable(format!("click: {error}")),
+        _ => Error::internal(format!("click: {error}")),
     }
 }
 
@@ -124,4 +132,15 @@ fn write(db: &Db, keys: &VisitorKeys, clicks: Vec<Click>) -> Result<()> {
     };
     let rows = clicks.into_iter().map(row).collect::<Result<Vec<_>>>()?;
     db.write_blocking(move |conn| record(conn, &rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_not_a_database_that_is_away() {
+        assert!(matches!(of_click(&Error::Unavailable("away".to_owned())), Error::Unavailable(_)));
+        assert!(matches!(of_click(&Error::internal("unreadable")), Error::Internal(_)));
+    }
 }

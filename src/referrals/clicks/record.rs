@@ -6,7 +6,7 @@ use diesel::prelude::*;
 
 use crate::clock::{Clock, Timestamp};
 use crate::db::schema::{clicks, link_visitors};
-use crate::db::{Conn, Db, insert_rows, with_conn};
+use crate::db::{Conn, Db, KeepPrepared, in_few_sizes, insert_rows};
 use crate::error::Result;
 use crate::id::{AccountId, ClickId, ReferralLinkId};
 use crate::program;
@@ -62,20 +62,41 @@ pub fn record(conn: &mut Conn, rows: &[ClickRow]) -> Result<()> {
         visitor_hash: row.visitor_hash.clone(),
     };
     let visitors: Vec<VisitorRow> = rows.iter().map(visitor).collect::<BTreeSet<_>>().into_iter().collect();
-    let new: Vec<(AccountId, ReferralLinkId, Timestamp)> = with_conn!(conn, c =>
-        diesel::insert_into(link_visitors::table)
-            .values(&visitors)
-            .on_conflict_do_nothing()
-            .returning((link_visitors::account_id, link_visitors::link_id, link_visitors::day))
-            .get_results(c))?;
     let mut tally = Tally::default();
     for row in rows {
         tally.note(row.account_id, row.link_id, row.created_at, Counts { clicks: 1, ..Counts::default() });
     }
-    for (account_id, link_id, day) in new {
+    for (account_id, link_id, day) in record_visitors(conn, &visitors)? {
         tally.note(account_id, link_id, day, Counts { unique_visitors: 1, ..Counts::default() });
     }
     tally.write(conn)
+}
+
+/// Writes who is there for the first time, and gives where.
+fn record_visitors(conn: &mut Conn, visitors: &[VisitorRow]) -> Result<Vec<(AccountId, ReferralLinkId, Timestamp)>> {
+    macro_rules! insert {
+        ($rows:expr) => {
+            diesel::insert_into(link_visitors::table)
+                .values($rows)
+                .on_conflict_do_nothing()
+                .returning((link_visitors::account_id, link_visitors::link_id, link_visitors::day))
+                .kept()
+        };
+    }
+    let mut new = Vec::new();
+    match conn {
+        Conn::Postgres(conn) => {
+            for few in in_few_sizes(visitors) {
+                new.append(&mut insert!(few).get_results(conn)?);
+            }
+        }
+        Conn::Sqlite(conn) => {
+            for visitor in visitors {
+                new.append(&mut insert!(visitor).get_results(conn)?);
+            }
+        }
+    }
+    Ok(new)
 }
 
 /// Days that a click is kept at least, whatever the program says: within them `verify` counts the clicks.

@@ -48,7 +48,7 @@ impl VisitorKeys {
             return Ok(key);
         }
         let stored = db.read_blocking(|conn| {
-            Ok(visitor_keys::table.find(day).select(visitor_keys::key).first(conn).optional()?)
+            Ok(visitor_keys::table.find(day).select(visitor_keys::key).get_result(conn).optional()?)
         })?;
         let key = match stored {
             Some(key) => key,
