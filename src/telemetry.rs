@@ -11,8 +11,9 @@ use serde_json::{Map, json};
 use crate::clock::Timestamp;
 use crate::config::{LogFormat, SettingError};
 
-/// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection.
-const DEFAULT_FILTER: &str = "info,actix_server=warn,r2d2=off";
+/// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection, and
+/// connections nothing but what strangers make them say: a head that is no HTTP is answered 400, and no error of ours.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http::h1::dispatcher=off,r2d2=off";
 
 /// Starts logging to standard error. A second call changes nothing.
 ///
