@@ -40,6 +40,7 @@
 //! | [`mod@text_enum`] | closed vocabularies: the same words in JSON, in the document and in the database |
 //! | [`crypto`] | random values, digests, comparisons in constant time |
 //! | [`db`], [`group_commit`] | connections, transactions, the two engines; many effects in one transaction |
+//! | [`aside`] | threads for what takes long: the database's and the hashes of passwords |
 //!
 //! # The way of a request
 //!
@@ -73,6 +74,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod app;
+pub mod aside;
 pub mod audit;
 pub mod auth;
 pub mod backup;

@@ -240,6 +240,10 @@ impl Metrics {
         for (queue, waiting) in queues {
             self.waiting.with_label_values(&[queue]).set(i64::try_from(waiting).unwrap_or(i64::MAX));
         }
+        self.encoded()
+    }
+
+    fn encoded(&self) -> Result<String> {
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(Error::internal)
     }
 }
@@ -300,7 +304,7 @@ fn answer(app: &AppState) -> Result<HttpResponse> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::db::{DatabaseUrl, Options};
+    use crate::db::{DatabaseUrl, Db, Options};
     use crate::referrals::clicks::VisitorKeys;
     use crate::worker::Worker;
 
@@ -310,8 +314,8 @@ mod tests {
         let url = DatabaseUrl::Sqlite(directory.path().join("without tables.db"));
         let (db, metrics) = (Db::connect(&url, Options::command()).unwrap(), Metrics::new().unwrap());
         let start = Timestamp::machine().unix_seconds();
-        drop(Worker::start(db.clone(), Clock::Machine, VisitorKeys::default(), metrics.worker()).unwrap());
-        let told = metrics.render(&db).unwrap();
+        drop(Worker::start(db, Clock::Machine, VisitorKeys::default(), metrics.worker()).unwrap());
+        let told = metrics.encoded().unwrap();
         for duty in ["commissions out of review", "scheduled payouts", "id floor", "old clicks", "ledger check"] {
             let series = format!("stape_worker_last_success_timestamp_seconds{{duty=\"{duty}\"}} ");
             let value = told.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or_else(|| panic!("{told}"));

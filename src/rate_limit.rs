@@ -36,16 +36,20 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Sign-ins for one e-mail address.
-    const SIGN_IN_EMAIL: Self = Self::of(10, 300);
+    /// Sign-ins from one network address for one e-mail address.
+    const SIGN_IN: Self = Self::of(10, 300);
+    /// Sign-ins for one e-mail address from everywhere: more than one stranger can use up, who would lock its owner out.
+    const SIGN_IN_EMAIL: Self = Self::of(300, 3600);
     /// Sign-ins from one network address.
     const SIGN_IN_PEER: Self = Self::of(60, 300);
     /// Sign-ups from one network address.
     const SIGN_UP: Self = Self::of(20, 3600);
-    /// Password resets for one e-mail address, and from one network address.
+    /// Password resets from one network address.
     const PASSWORD_RESET: Self = Self::of(10, 3600);
+    /// Letters of password resets to one e-mail address. The newest one is good for an hour, so there always is one that is.
+    const PASSWORD_RESET_LETTERS: Self = Self::of(5, 3600);
     /// Tries at the present password of a signed-in user: as many as sign-ins for its address.
-    const PRESENT_PASSWORD: Self = Self::SIGN_IN_EMAIL;
+    const PRESENT_PASSWORD: Self = Self::SIGN_IN;
     /// Letters that invite one sub-account.
     const CLIENT_INVITATIONS: Self = Self::of(10, 3600);
     /// Sub-accounts created and attach attempts of one account (domain section 3).
@@ -87,9 +91,11 @@ pub struct Limits {
     /// Requests, by credential, or by network address without one.
     pub requests: Limiter,
     /// Sign-ins, by network address.
-    pub sign_in_by_peer: Limiter,
+    sign_in_by_peer: Limiter,
+    /// Sign-ins, by network address and e-mail address.
+    sign_in_by_both: Limiter,
     /// Sign-ins, by e-mail address.
-    pub sign_in_by_email: Limiter,
+    sign_in_by_email: Limiter,
     /// Sign-ups, by network address.
     pub sign_up: Limiter,
     /// Tries at the present password, which some operations ask for once more, by user.
@@ -98,8 +104,8 @@ pub struct Limits {
     pub repeated_password: Limiter,
     /// Password resets, by network address.
     pub password_reset_by_peer: Limiter,
-    /// Password resets, by e-mail address.
-    pub password_reset_by_email: Limiter,
+    /// Letters of password resets, by e-mail address. Who asks is never told: it may be that others have asked.
+    pub password_reset_letters: Limiter,
     /// Sub-accounts created and attach attempts together, by account.
     pub clients: SlidingWindow<AccountId>,
     /// Sub-accounts invited, by manager and sub-account.
@@ -116,16 +122,28 @@ impl Limits {
         Self {
             requests: Limiter::new("default", requests),
             sign_in_by_peer: Limiter::new("signInAddress", unless_off(Rate::SIGN_IN_PEER)),
-            sign_in_by_email: Limiter::new("signInEmail", unless_off(Rate::SIGN_IN_EMAIL)),
+            sign_in_by_both: Limiter::new("signInEmail", unless_off(Rate::SIGN_IN)),
+            sign_in_by_email: Limiter::new("signInEmailEverywhere", unless_off(Rate::SIGN_IN_EMAIL)),
             sign_up: Limiter::new("signUp", unless_off(Rate::SIGN_UP)),
             present_password: Limiter::new("presentPassword", unless_off(Rate::PRESENT_PASSWORD)),
             repeated_password: Limiter::new("repeatedPassword", unless_off(Rate::PRESENT_PASSWORD)),
             password_reset_by_peer: Limiter::new("passwordResetAddress", unless_off(Rate::PASSWORD_RESET)),
-            password_reset_by_email: Limiter::new("passwordResetEmail", unless_off(Rate::PASSWORD_RESET)),
+            password_reset_letters: Limiter::new("passwordResetLetters", unless_off(Rate::PASSWORD_RESET_LETTERS)),
             clients: SlidingWindow::new("subAccounts", unless_off(Rate::CLIENTS)),
             client_invitations: SlidingWindow::new("clientInvitations", unless_off(Rate::CLIENT_INVITATIONS)),
             invitations: SlidingWindow::new("members", unless_off(Rate::INVITATIONS)),
         }
+    }
+
+    /// Counts a sign-in for `email` from the network address `client`. What is refused to one client is not counted against the
+    /// others.
+    ///
+    /// # Errors
+    /// 429 `rateLimited`.
+    pub fn sign_in(&self, client: &str, email: &str) -> Result<()> {
+        self.sign_in_by_peer.check(client.to_owned())?;
+        self.sign_in_by_both.check(format!("{client} {email}"))?;
+        self.sign_in_by_email.check(email.to_owned())
     }
 }
 
@@ -186,6 +204,12 @@ impl Limiter {
         };
         let full_in_s = rate.seconds_for_the_rest(remaining);
         Some(Allowance { policy: self.name, rate: *rate, remaining, full_in_s, retry_in_s })
+    }
+
+    /// [`Limiter::take`] for limits that the client is told nothing of: whether there was one to take.
+    #[must_use]
+    pub fn lets_through(&self, key: String) -> bool {
+        self.take(key).is_none_or(|allowance| allowance.retry_in_s.is_none())
     }
 
     /// [`Limiter::take`] for limits that the client is only told of when it breaks them.
@@ -333,6 +357,22 @@ mod tests {
         assert!(refused.retry_in_s.is_some_and(|wait| (1..=1200).contains(&wait)), "{refused:?}");
         assert_eq!(limiter.check("a".to_owned()).unwrap_err().problem().code, Code::RateLimited);
         assert!(limiter.check("b".to_owned()).is_ok());
+    }
+
+    #[test]
+    fn one_client_uses_up_its_own_sign_ins_and_many_together_those_of_an_address() {
+        let limits = Limits::new(Some(Rate::of(6_000, 60)));
+        let policy = |client: &str| match limits.sign_in(client, "ann@example.com") {
+            Err(Error::Problem(problem)) => problem.limit.map(|limit| limit.policy),
+            _ => None,
+        };
+        assert!((0..10).all(|_| policy("a").is_none()));
+        assert!((0..40).all(|_| policy("a") == Some("signInEmail")));
+        // The others have what is left of 300.
+        let others: Vec<_> = (0..30).flat_map(|number| (0..10).map(move |_| number.to_string())).collect();
+        let refused = others.iter().filter_map(|client| policy(client)).collect::<Vec<_>>();
+        assert_eq!(refused, ["signInEmailEverywhere"; 10]);
+        assert!(limits.sign_in("0", "ben@example.com").is_ok());
     }
 
     #[test]

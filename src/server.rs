@@ -40,6 +40,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a client may take nothing of an answer.
+#[cfg(target_os = "linux")]
+const STALLED_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -221,6 +225,9 @@ impl Port {
         let address = address.ok_or_else(|| SettingError::new(setting, format!("{bind} has no address")))?;
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
         socket.set_reuseaddr(true).map_err(failed)?;
+        // Connections have it from the port that they come to.
+        #[cfg(target_os = "linux")]
+        socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(STALLED_TIMEOUT)).map_err(failed)?;
         socket.bind(address).map_err(failed)?;
         Ok(Self { socket, bind: bind.to_owned(), setting })
     }
@@ -318,5 +325,15 @@ mod tests {
         let late = unfinished(parts, Instant::now() + Duration::from_secs(1)).await;
         assert_eq!(Unfinished(late).to_string(), "the slow one did not end within 30 s");
         drop(release);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_connection_whose_client_takes_nothing_is_given_up() {
+        let port = Port::take("127.0.0.1:0", "STAPE_BIND").await.unwrap().listen().unwrap();
+        port.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(port.local_addr().unwrap()).unwrap();
+        let (connection, _) = port.accept().unwrap();
+        assert_eq!(socket2::SockRef::from(&connection).tcp_user_timeout().unwrap(), Some(STALLED_TIMEOUT));
     }
 }

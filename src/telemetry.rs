@@ -12,8 +12,9 @@ use crate::clock::Timestamp;
 use crate::config::{LogFormat, SettingError};
 use crate::panics;
 
-/// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection.
-const DEFAULT_FILTER: &str = "info,actix_server=warn,r2d2=off";
+/// What is logged where `RUST_LOG` says nothing. The pool has nothing to say that is not told by whoever needs a connection, and
+/// connections nothing but what strangers make them say: a head that is no HTTP is answered 400, and no error of ours.
+const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http::h1::dispatcher=off,r2d2=off";
 
 /// Starts logging to standard error, panics among the rest. A second call changes nothing.
 ///

@@ -211,10 +211,10 @@ pub struct ChangePassword {
 }
 
 /// For `#[validate(custom)]` on trimmed names of people, companies and things that go into e-mails: 1 to 100 characters
-/// in one line, which shows them in their order.
+/// in one line, which shows them in their order, and of which there is something to see.
 ///
 /// # Errors
-/// The broken rule `length` or `controlCharacter`.
+/// The broken rule `length`, `controlCharacter` or `invisible`.
 pub fn validate_name(name: &str) -> Result<(), ValidationError> {
     if !(1..=100).contains(&name.chars().count()) {
         return Err(ValidationError::new("length").with_message("must have 1 to 100 characters after trimming".into()));
@@ -223,7 +223,21 @@ pub fn validate_name(name: &str) -> Result<(), ValidationError> {
         let message = "must be one line of text without control characters";
         return Err(ValidationError::new("controlCharacter").with_message(message.into()));
     }
+    if name.chars().all(is_invisible) {
+        return Err(ValidationError::new("invisible").with_message("must have a character that can be seen".into()));
+    }
     Ok(())
+}
+
+/// White space, what Unicode has programs show nothing for (`Default_Ignorable_Code_Point`, which grows no more), the marks of
+/// annotations and the empty pattern of Braille. Within a name some of them are needed: joiners, for one.
+fn is_invisible(letter: char) -> bool {
+    letter.is_whitespace()
+        || matches!(letter, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}')
+        || matches!(letter, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+        || matches!(letter, '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}')
+        || matches!(letter, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Controls of ASCII and Latin 1 (U+0085 among them, which ends a line), Unicode's line and paragraph separators, and what
@@ -292,6 +306,17 @@ mod tests {
         }
         // Letters that are written from right to left, and joiners within them, are as good as any.
         assert!(validate_name("שרה לוי").is_ok() && validate_name("علی\u{200c}رضا").is_ok());
+    }
+
+    #[test]
+    fn a_name_can_be_seen() {
+        let invisible = "\u{ad}\u{115f}\u{1160}\u{180e}\u{200b}\u{200d}\u{2060}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{e0041}";
+        for letter in invisible.chars() {
+            assert!(validate_name(&letter.to_string()).is_err(), "{letter:?}");
+            assert!(validate_name(&format!("A{letter}")).is_ok(), "{letter:?}");
+        }
+        assert!(validate_name(invisible).is_err());
+        assert!(validate_name("☕\u{fe0f}").is_ok() && validate_name("-").is_ok() && validate_name("한").is_ok());
     }
 
     #[test]

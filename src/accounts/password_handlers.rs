@@ -49,7 +49,8 @@ pub struct ConfirmPasswordReset {
 /// Ask for a new password.
 ///
 /// Mails a link whose token is good once, within an hour. An address that nobody has gets the same answer, in the same time,
-/// and no mail. Limits: 10 per hour for one e-mail address, 10 from one network address.
+/// and no mail. At most 5 mails per hour go to one e-mail address: whoever asks for more of them gets the same answer, and the
+/// newest mail is the one that is good. Limit: 10 per hour from one network address.
 #[utoipa::path(tag = "Sessions", operation_id = "createPasswordReset", request_body = RequestPasswordReset,
     responses((status = 202, description = "If the address is a user's, a mail is under way")), security(()))]
 #[post("")]
@@ -60,9 +61,12 @@ async fn create(
     body: Body<RequestPasswordReset>,
 ) -> Result<HttpResponse> {
     app.limits.password_reset_by_peer.check(client_key(&app, &request))?;
-    app.limits.password_reset_by_email.check(email_key(&body.input.email))?;
+    let gets_letter = app.limits.password_reset_letters.lets_through(email_key(&body.input.email));
     // Whether it is anybody's address is asked when the letter is delivered: here every address is the same work.
-    let effect = |conn: &mut _, context: &_, input: &RequestPasswordReset| {
+    let effect = move |conn: &mut _, context: &_, input: &RequestPasswordReset| {
+        if !gets_letter {
+            return Ok(());
+        }
         mail::enqueue(conn, context, Recipient::Email(input.email.clone()), &Letter::PasswordReset)
     };
     app.write(visitor, body, effect).await?;

@@ -70,8 +70,8 @@ impl From<Tokens> for Session {
 
 /// Sign in.
 ///
-/// An unknown e-mail address and a wrong password get the same answer. Limits: 10 sign-ins per 5 minutes for one e-mail address,
-/// 60 from one network address.
+/// An unknown e-mail address and a wrong password get the same answer. Limits: from one network address 10 sign-ins per 5 minutes
+/// for one e-mail address, and 60 for all; 300 per hour for one e-mail address from everywhere.
 #[utoipa::path(tag = "Sessions", operation_id = "createSession", request_body = SignIn,
     responses((status = 201, description = "The tokens of a new session", body = Session),
         (status = 401, description = "The e-mail address or the password is wrong"),
@@ -86,8 +86,7 @@ async fn create(
     command: Command<SignIn, Refused>,
 ) -> Result<HttpResponse> {
     let body = Body::from(command);
-    app.limits.sign_in_by_peer.check(client_key(&app, &request))?;
-    app.limits.sign_in_by_email.check(email_key(&body.input.email))?;
+    app.limits.sign_in(&client_key(&app, &request), &email_key(&body.input.email))?;
     let email = body.input.email.clone();
     let candidate = app.db.read(move |conn| sessions::candidate(conn, &email)).await?;
     let hash = candidate.as_ref().and_then(|candidate| candidate.password_hash.clone());

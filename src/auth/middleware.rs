@@ -5,7 +5,7 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, web};
+use actix_web::{HttpMessage, HttpRequest, web};
 
 use super::authenticator;
 use super::principal::Authentication;
@@ -24,7 +24,7 @@ pub async fn middleware<B: MessageBody>(
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     if is_guarded(request.path()) {
-        let authentication = authenticate(&request).await;
+        let authentication = authentication(request.request()).await;
         request.extensions_mut().insert(authentication);
     }
     next.call(request).await
@@ -34,7 +34,8 @@ fn is_guarded(path: &str) -> bool {
     path.starts_with("/v3/") || path == "/metrics"
 }
 
-async fn authenticate(request: &ServiceRequest) -> Authentication {
+/// Who stands behind the credential of a request by now.
+pub(super) async fn authentication(request: &HttpRequest) -> Authentication {
     let Some(app) = request.app_data::<web::Data<AppState>>() else {
         return refused(&Error::internal("the application has no state"));
     };

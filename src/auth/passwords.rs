@@ -1,13 +1,14 @@
-//! Passwords: which are allowed, and their Argon2id hashes. Hashing takes tens of milliseconds and 19 MiB, so it happens on
-//! threads of its own, two at a time, and never in a transaction. A password is never logged or kept.
+//! Passwords: which are allowed, and their Argon2id hashes. Hashing takes tens of milliseconds and 19 MiB, so it happens on two
+//! threads of its own, which use their memory again, and never in a transaction. A password is never logged or kept.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use tokio::sync::Semaphore;
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zxcvbn::matching::patterns::MatchPattern;
 
+use crate::aside::Aside;
 use crate::crypto;
 use crate::error::{Error, Result};
 
@@ -17,9 +18,12 @@ const MIN_GUESSES: u64 = 1_000_000;
 /// a password that starts with so much that is easily guessed is refused.
 const ESTIMATED_CHARS: usize = 24;
 /// Hashes that are computed at once: a bound on memory as much as on time.
-static SLOTS: Semaphore = Semaphore::const_new(2);
+const THREADS: u32 = 2;
 /// How long a request waits for its turn.
-const SLOT_TIMEOUT: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Blocks for which a thread reserves addresses, of 1 KiB each. It touches those alone that a hash needs; but of what is larger
+/// than 32 MiB glibc gives every byte back to the system at once, and of what is smaller it keeps much for later.
+const RESERVED_BLOCKS: usize = 33 * 1_024;
 /// The hash of nothing that anybody knows, with the parameters of all others: for sign-ins without a user.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBwZXJzb24$4ioNqP0MM5DhlJKyFCYjVPNEhpzJ7+i6smDdYKs0nFU";
 
@@ -34,12 +38,12 @@ const REGULAR: &str = "repeats the same characters, or follows the alphabet or t
 /// # Errors
 /// 422 `commonPassword` at `/password`; [`Error::Unavailable`] when too many wait.
 pub async fn hash_new(password: String, about: Vec<String>) -> Result<String> {
-    aside(move || {
+    aside(move |memory| {
         let about: Vec<&str> = about.iter().map(String::as_str).collect();
         if let Some(fault) = fault(&password, &about) {
             return Err(Error::invalid("/password", "commonPassword", fault));
         }
-        hash(&password)
+        memory.hash(&password)
     })
     .await
 }
@@ -49,10 +53,9 @@ pub async fn hash_new(password: String, about: Vec<String>) -> Result<String> {
 /// # Errors
 /// [`Error::Unavailable`] when too many wait; a hash that is none.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
-    aside(move || {
+    aside(move |memory| {
         let parsed = PasswordHash::new(hash.as_deref().unwrap_or(NOBODY)).map_err(Error::internal)?;
-        let fits = Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok();
-        Ok(fits && hash.is_some())
+        Ok(memory.fits(&password, &parsed)? && hash.is_some())
     })
     .await
 }
@@ -62,9 +65,9 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
 /// # Errors
 /// [`Error::Unavailable`] when too many wait.
 pub async fn stretch(secret: [u8; 32], salt: Vec<u8>) -> Result<[u8; 32]> {
-    aside(move || {
+    aside(move |memory| {
         let mut digest = [0; 32];
-        Argon2::default().hash_password_into(&secret, &crypto::sha256(&salt), &mut digest).map_err(Error::internal)?;
+        memory.fill(&Argon2::default(), &secret, &crypto::sha256(&salt), &mut digest)?;
         Ok(digest)
     })
     .await
@@ -85,28 +88,66 @@ fn fault(password: &str, about: &[&str]) -> Option<&'static str> {
     (estimate.guesses() < MIN_GUESSES).then_some(fault)
 }
 
-fn hash(password: &str) -> Result<String> {
-    let salt: [u8; 16] = crypto::random_bytes();
-    let hash: PasswordHash =
-        Argon2::default().hash_password_with_salt(password.as_bytes(), &salt).map_err(Error::internal)?;
-    Ok(hash.to_string())
+/// What a thread computes hashes in; empty until its first.
+#[derive(Default)]
+struct Memory {
+    blocks: Vec<Block>,
 }
 
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let slot = tokio::time::timeout(SLOT_TIMEOUT, SLOTS.acquire())
-        .await
-        .map_err(|_| Error::Unavailable("too many passwords wait to be hashed".to_owned()))?
-        .map_err(Error::internal)?;
-    let result = tokio::task::spawn_blocking(move || {
-        // The slot goes with the work: a request that is given up does not free it before the work ends.
-        let _slot = slot;
-        work()
-    });
-    result.await.map_err(Error::internal)?
+impl Memory {
+    fn hash(&mut self, password: &str) -> Result<String> {
+        let (argon2, salt) = (Argon2::default(), crypto::random_bytes::<16>());
+        let mut digest = [0; Params::DEFAULT_OUTPUT_LEN];
+        self.fill(&argon2, password.as_bytes(), &salt, &mut digest)?;
+        let hash = PasswordHash {
+            algorithm: Algorithm::default().ident(),
+            version: Some(Version::default().into()),
+            params: ParamsString::try_from(argon2.params()).map_err(Error::internal)?,
+            salt: Some(Salt::new(&salt).map_err(Error::internal)?),
+            hash: Some(Output::new(&digest).map_err(Error::internal)?),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn fits(&mut self, password: &str, hash: &PasswordHash) -> Result<bool> {
+        let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(Error::internal)?;
+        let version = hash.version.map(Version::try_from).transpose().map_err(Error::internal)?.unwrap_or_default();
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(hash).map_err(Error::internal)?);
+        let mut digest = vec![0; expected.len()];
+        self.fill(&argon2, password.as_bytes(), salt, &mut digest)?;
+        // Outputs are compared in constant time.
+        Ok(Output::new(&digest).map_err(Error::internal)? == *expected)
+    }
+
+    fn fill(&mut self, argon2: &Argon2<'_>, secret: &[u8], salt: &[u8], digest: &mut [u8]) -> Result<()> {
+        let needed = argon2.params().block_count();
+        if self.blocks.len() < needed {
+            self.blocks.reserve_exact(needed.max(RESERVED_BLOCKS));
+            self.blocks.resize(needed, Block::new());
+        }
+        argon2.hash_password_into_with_memory(secret, salt, digest, &mut self.blocks).map_err(Error::internal)
+    }
+}
+
+async fn aside<T: Send + 'static>(work: impl FnOnce(&mut Memory) -> Result<T> + Send + 'static) -> Result<T> {
+    static HASHING: OnceLock<Aside<Memory>> = OnceLock::new();
+    let threads = if let Some(threads) = HASHING.get() {
+        threads
+    } else {
+        // Of two that start them at once, one gives its own up.
+        let started = Aside::start("passwords", THREADS, PATIENCE)?;
+        HASHING.get_or_init(|| started)
+    };
+    threads.run(work).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use argon2::{PasswordHasher, PasswordVerifier};
+
     use super::*;
 
     #[tokio::test]
@@ -114,17 +155,47 @@ mod tests {
         let password = "correct horse battery staple".to_owned();
         let hashed = hash_new(password.clone(), Vec::new()).await.unwrap();
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hashed}");
-        assert_ne!(hash(&password).unwrap(), hashed);
+        assert_ne!(Memory::default().hash(&password).unwrap(), hashed);
         assert!(verify(password.clone(), Some(hashed.clone())).await.unwrap());
         assert!(!verify(format!("{password} "), Some(hashed)).await.unwrap());
         assert!(!verify(password, None).await.unwrap());
     }
 
     #[test]
+    fn memory_that_was_used_before_changes_no_hash() {
+        let mut memory = Memory::default();
+        let hashes = ["one", "two"].map(|password| memory.hash(password).unwrap());
+        let reserved = memory.blocks.as_ptr();
+        for (password, hash) in ["one", "two"].iter().zip(&hashes) {
+            let parsed = PasswordHash::new(hash).unwrap();
+            assert!(Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok());
+            assert!(memory.fits(password, &parsed).unwrap() && !memory.fits("three", &parsed).unwrap());
+        }
+        // Hashes of other parameters are verified with theirs.
+        let params = Params::new(64, 1, 2, Some(16)).unwrap();
+        let other: PasswordHash = Argon2::from(params).hash_password_with_salt(b"one", b"sixteen bytes...").unwrap();
+        assert!(memory.fits("one", &other).unwrap() && !memory.fits("two", &other).unwrap());
+        assert_eq!(memory.blocks.as_ptr(), reserved);
+    }
+
+    #[tokio::test]
+    async fn all_hashes_are_computed_in_the_memory_of_two_threads() {
+        let works = (0..40).map(|_| {
+            aside(|memory| {
+                memory.fill(&Argon2::default(), b"password", b"sixteen bytes...", &mut [0; 32])?;
+                Ok((std::thread::current().id(), memory.blocks.as_ptr().addr()))
+            })
+        });
+        let used = futures_util::future::try_join_all(works).await.unwrap();
+        let (threads, memories): (HashSet<_>, HashSet<_>) = used.into_iter().unzip();
+        assert!(threads.len() <= 2 && memories.len() <= 2, "{threads:?} {memories:?}");
+    }
+
+    #[test]
     fn the_hash_of_nobody_takes_as_long_as_any_other() {
         let nobody = PasswordHash::new(NOBODY).unwrap();
-        let somebody = Argon2::default().hash_password_with_salt(b"password", b"sixteen bytes...").unwrap();
-        let somebody: PasswordHash = somebody;
+        let somebody = Memory::default().hash("password").unwrap();
+        let somebody = PasswordHash::new(&somebody).unwrap();
         assert_eq!((nobody.algorithm, nobody.version), (somebody.algorithm, somebody.version));
         assert_eq!(nobody.params, somebody.params);
         assert_eq!(nobody.hash.unwrap().len(), somebody.hash.unwrap().len());

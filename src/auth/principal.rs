@@ -5,10 +5,12 @@
 
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
+use super::middleware::authentication;
 use super::scope::{Scope, Scopes};
 use crate::accounts::{AccountKind, Role};
 use crate::context::{Actor, ActorKind};
@@ -93,7 +95,7 @@ impl Principal {
 #[derive(Debug, Clone)]
 pub enum Authentication {
     /// A valid credential.
-    Caller(std::sync::Arc<Principal>),
+    Caller(Arc<Principal>),
     /// A credential was sent and refused, or none was sent.
     Refused(Problem),
 }
@@ -253,7 +255,7 @@ impl Right for AnyScope {
 /// A caller of an admitted kind with the right that the operation needs.
 #[derive(Debug)]
 pub struct Caller<K: KindRule, R: Right> {
-    principal: std::sync::Arc<Principal>,
+    principal: Arc<Principal>,
     rule: PhantomData<fn() -> (K, R)>,
 }
 
@@ -284,6 +286,15 @@ impl<K: KindRule, R: Right> Caller<K, R> {
             .account_id
             .ok_or_else(|| Error::refused(Code::WrongAccountKind, "this operation is for accounts, not for operators"))
     }
+
+    /// Whether the caller of `request` would still be admitted, for answers that take long: what its credential and its account
+    /// are may have changed.
+    ///
+    /// # Errors
+    /// As at first: 401 or 403.
+    pub async fn readmit(request: &HttpRequest) -> Result<(), Error> {
+        admitted::<K, R>(Some(&authentication(request).await)).map(drop)
+    }
 }
 
 impl<K: KindRule, R: Right> FromRequest for Caller<K, R> {
@@ -295,14 +306,19 @@ impl<K: KindRule, R: Right> FromRequest for Caller<K, R> {
     }
 }
 
-fn authorise<K: KindRule, R: Right>(request: &HttpRequest) -> Result<Caller<K, R>, Error> {
-    let principal = match request.extensions().get::<Authentication>() {
+fn admitted<K: KindRule, R: Right>(authentication: Option<&Authentication>) -> Result<Arc<Principal>, Error> {
+    let principal = match authentication {
         Some(Authentication::Caller(principal)) => principal.clone(),
         Some(Authentication::Refused(problem)) => return Err(problem.clone().into()),
         None => return Err(Error::refused(Code::AuthenticationRequired, "send an API key or an access token")),
     };
     K::admit(principal.kind)?;
     R::check(&principal)?;
+    Ok(principal)
+}
+
+fn authorise<K: KindRule, R: Right>(request: &HttpRequest) -> Result<Caller<K, R>, Error> {
+    let principal = admitted::<K, R>(request.extensions().get())?;
     crate::http::contract::refuse_any_parameter(request)?;
     Ok(Caller { principal, rule: PhantomData })
 }

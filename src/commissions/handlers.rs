@@ -1,6 +1,6 @@
 //! The operations on commissions.
 
-use actix_web::{HttpResponse, get, web};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -157,9 +157,11 @@ async fn export_commissions(
     app: App,
     filter: Query<CommissionQuery>,
     form: Query<ExportQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse> {
+    let readmit = async move || Manager::<CommissionsRead>::readmit(&request).await;
     let (manager_id, db, filter) = (who.account_id()?, app.db.clone(), CommissionFilter::from(filter.0));
-    export::export(&form.0, "commissions", move |after, limit| {
+    export::export(&form.0, "commissions", readmit, move |after, limit| {
         let (db, filter) = (db.clone(), filter.clone());
         async move {
             let rows = db.read(move |conn| service::list(conn, manager_id, &filter, after, limit)).await?;

@@ -4,7 +4,6 @@
 //! transaction. Each has a twin `…_blocking` for threads that may wait. On PostgreSQL all use the pool; on SQLite all writes use
 //! one connection.
 
-mod aside;
 mod columns;
 mod conn;
 mod connection;
@@ -24,7 +23,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aside::Aside;
 pub(crate) use columns::{column, moment_to_store, stored_moment, text_column, timestamp_column};
 pub use conn::{Conn, MultiBackend, with_conn};
 use connection::{Access, Opener};
@@ -39,6 +37,7 @@ pub use transaction::limit_lock_waits;
 pub use url::{DatabaseUrl, MalformedDatabaseUrl};
 use writer::Writer;
 
+use crate::aside::Aside;
 use crate::error::{Error, Result};
 
 /// How long a request waits for a connection.
@@ -97,7 +96,8 @@ struct Inner {
     pool: r2d2::Pool<Opener>,
     /// SQLite's; PostgreSQL writes through the pool.
     writer: Option<Writer>,
-    aside: Aside,
+    /// As many threads as connections, so that none of them waits for a connection that another one has.
+    aside: Aside<()>,
     opener: Opener,
 }
 
@@ -140,7 +140,7 @@ impl Db {
             .test_on_check_out(false)
             .connection_timeout(CHECKOUT_TIMEOUT)
             .build_unchecked(reader.clone());
-        let aside = Aside::start(options.pool_size, CHECKOUT_TIMEOUT)?;
+        let aside = Aside::start("database", options.pool_size, CHECKOUT_TIMEOUT)?;
         Ok(Self { inner: Arc::new(Inner { pool, writer, aside, opener: reader }) })
     }
 
@@ -154,7 +154,7 @@ impl Db {
         F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     {
         let db = self.clone();
-        within(READ_DEADLINE, self.inner.aside.run(move || db.read_blocking(work))).await
+        within(READ_DEADLINE, self.inner.aside.run(move |()| db.read_blocking(work))).await
     }
 
     /// [`Db::read`] of a row by its key. On SQLite, whose readers wait for nobody, that takes less than to hand the work to
@@ -183,7 +183,7 @@ impl Db {
         F: FnOnce(&mut Conn) -> Result<T> + Send + 'static,
     {
         let db = self.clone();
-        within(READ_DEADLINE, self.inner.aside.run(move || db.snapshot_blocking(work))).await
+        within(READ_DEADLINE, self.inner.aside.run(move |()| db.snapshot_blocking(work))).await
     }
 
     /// One transaction; `work` may run again after a serialisation failure.
@@ -198,7 +198,7 @@ impl Db {
     {
         let Some(writer) = &self.inner.writer else {
             let db = self.clone();
-            return within(WRITE_DEADLINE, self.inner.aside.run(move || db.write_on_pool(work))).await;
+            return within(WRITE_DEADLINE, self.inner.aside.run(move |()| db.write_on_pool(work))).await;
         };
         let (sender, receiver) = tokio::sync::oneshot::channel();
         writer.submit(work, move |result| {

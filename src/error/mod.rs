@@ -74,6 +74,17 @@ pub struct Cause(pub String);
 /// Broken rules that a problem tells at most: an answer does not grow with the request.
 pub(crate) const MAX_ERRORS: usize = 100;
 
+/// The most that is repeated of a request, in characters.
+const MAX_ECHO_CHARS: usize = 300;
+
+/// What is repeated of a text that was sent.
+pub(crate) fn shorten(text: String) -> String {
+    match text.char_indices().nth(MAX_ECHO_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// One broken rule: where, which, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -107,9 +118,9 @@ impl Violation {
         Self { pointer: Some(pointer.into()), parameter: None, code: code.into(), detail: detail.into() }
     }
 
-    /// A broken rule of the query parameter or header `name`.
+    /// A broken rule of the query parameter or header `name`, of which so much is repeated as of any text.
     pub fn parameter(name: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: None, parameter: Some(name.into()), code: code.into(), detail: detail.into() }
+        Self { pointer: None, parameter: Some(shorten(name.into())), code: code.into(), detail: detail.into() }
     }
 }
 
@@ -199,7 +210,7 @@ impl Problem {
             title: self.code.title().to_owned(),
             status: self.status(),
             detail: self.detail.clone(),
-            instance: instance.to_owned(),
+            instance: instance.chars().take(MAX_ECHO_CHARS).collect(),
             code: self.code.name().to_owned(),
             request_id: request_id.to_owned(),
             errors: self.violations.iter().take(MAX_ERRORS).cloned().collect(),
@@ -225,7 +236,7 @@ pub struct ProblemBody {
     /// What was wrong this time, and what to do.
     #[schema(example = "/email is not an e-mail address")]
     pub detail: String,
-    /// The path of the request.
+    /// The path of the request; of a longer one its first 300 characters.
     #[schema(format = "uri-reference", example = "/v3/accounts")]
     pub instance: String,
     /// Machine-readable code.

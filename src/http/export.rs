@@ -1,5 +1,5 @@
 //! Exports: a list as a file, streamed page by page, so that memory does not grow with the list. Rows come in the list's
-//! order; what changes while an export runs may be in it or not.
+//! order; what changes while an export runs may be in it or not. Who may not have the list any more gets no further page.
 
 use std::future::Future;
 
@@ -85,12 +85,14 @@ pub trait ExportRow: Serialize {
     fn cells(&self) -> Vec<Cell>;
 }
 
-/// Answers an export named `name`. `fetch` gives up to so many rows behind a key, each with its key.
+/// Answers an export named `name`. `fetch` gives up to so many rows behind a key, each with its key; `readmit` says before
+/// each further page whether the caller may still have it.
 ///
 /// # Errors
 /// What the first page fails with; later the connection breaks off, so that nobody takes a part for the whole.
-pub async fn export<R, K, F, P>(query: &ExportQuery, name: &str, fetch: F) -> Result<HttpResponse>
+pub async fn export<R, K, F, P, A>(query: &ExportQuery, name: &str, readmit: A, fetch: F) -> Result<HttpResponse>
 where
+    A: AsyncFn() -> Result<()> + 'static,
     R: ExportRow + 'static,
     K: Clone + 'static,
     F: Fn(Option<K>, i64) -> P + 'static,
@@ -103,15 +105,18 @@ where
     };
     let first = fetch(None, PAGE_ROWS).await?;
     let state = Some((first, header::<R>(format)?));
-    let pages = stream::try_unfold((state, fetch), move |(state, fetch)| async move {
+    let pages = stream::try_unfold((state, fetch, readmit), move |(state, fetch, readmit)| async move {
         let Some((rows, mut bytes)) = state else { return Ok(None) };
         write(&mut bytes, format, &rows)?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= PAGE_ROWS);
         let next = match rows.last().filter(|_| is_full) {
-            Some((key, _)) => Some((fetch(Some(key.clone()), PAGE_ROWS).await.inspect_err(log_failure)?, Vec::new())),
+            Some((key, _)) => {
+                readmit().await.inspect_err(log_end)?;
+                Some((fetch(Some(key.clone()), PAGE_ROWS).await.inspect_err(log_end)?, Vec::new()))
+            }
             None => None,
         };
-        Ok::<_, Error>(Some((Bytes::from(bytes), (next, fetch))))
+        Ok::<_, Error>(Some((Bytes::from(bytes), (next, fetch, readmit))))
     });
     let disposition = format!("attachment; filename=\"{name}.{extension}\"");
     Ok(HttpResponse::Ok()
@@ -120,8 +125,9 @@ where
         .streaming(pages))
 }
 
-fn log_failure(error: &Error) {
-    log::error!("an export breaks off: {error}");
+fn log_end(error: &Error) {
+    let level = if matches!(error, Error::Problem(_)) { log::Level::Info } else { log::Level::Error };
+    log::log!(level, "an export breaks off: {error}");
 }
 
 /// A whole table as CSV (RFC 4180), with a line of column names.
@@ -167,6 +173,11 @@ fn write_records(bytes: &mut Vec<u8>, records: impl Iterator<Item = Vec<String>>
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell as Counter;
+    use std::future::ready;
+
+    use actix_web::body::to_bytes;
+
     use super::*;
 
     #[derive(Serialize)]
@@ -198,6 +209,25 @@ mod tests {
     fn commas_quotes_and_line_ends_are_quoted() {
         assert_eq!(as_csv(&[((), Row("a \"b\", c\nd", 1))]), "name,amount\r\n\"a \"\"b\"\", c\nd\",1\r\n");
         assert_eq!(as_csv(&[((), Row("\rx", 1))]), "name,amount\r\n\"'\rx\",1\r\n");
+    }
+
+    #[actix_web::test]
+    async fn who_may_not_have_the_list_any_more_gets_no_further_page() {
+        let query = ExportQuery { format: Some(ExportFormat::Ndjson) };
+        for (pages, is_whole) in [(3, true), (2, false)] {
+            let (asked, left) = (Counter::new(0), Counter::new(pages));
+            let readmit = async move || {
+                left.set(left.get() - 1);
+                if left.get() > 0 { Ok(()) } else { Err(Error::not_found()) }
+            };
+            let fetch = move |_, rows: i64| {
+                asked.set(asked.get() + 1);
+                let count = if asked.get() < 3 { rows } else { 1 };
+                ready(Ok((0..count).map(|number| (number, Row("a", number))).collect::<Vec<_>>()))
+            };
+            let answer = export(&query, "rows", readmit, fetch).await.unwrap();
+            assert_eq!(to_bytes(answer.into_body()).await.is_ok(), is_whole, "{pages}");
+        }
     }
 
     #[test]

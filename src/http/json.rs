@@ -11,10 +11,7 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 
 use super::strict::Strict;
 use super::unique::{self, Unique};
-use crate::error::{Code, Problem, Violation, pointer_to};
-
-/// The most that is repeated of a request, in characters.
-const MAX_ECHO_CHARS: usize = 300;
+use crate::error::{Code, Problem, Violation, pointer_to, shorten};
 
 /// Reads one JSON document.
 ///
@@ -136,13 +133,6 @@ fn plain_sentence(message: &str) -> String {
             "is a number out of range".to_owned()
         }
         _ => message.to_owned(),
-    }
-}
-
-fn shorten(text: String) -> String {
-    match text.char_indices().nth(MAX_ECHO_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
     }
 }
 

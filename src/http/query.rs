@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::contract::unknown_parameters;
 use super::json::shape_violation;
 use super::page::Page;
-use crate::error::{Code, Error, Problem, Result, Violation};
+use crate::error::{Code, Error, Problem, Result, Violation, shorten};
 
 /// Most values that one parameter may list.
 pub const MAX_VALUES: usize = 100;
@@ -84,7 +84,7 @@ pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
     let mut told: HashSet<String> = violations.iter().filter_map(|violation| violation.parameter.clone()).collect();
     let mut pairs = Pairs::new();
     for ((name, value), encoded) in sent.iter().zip(encoded) {
-        if told.contains(name) {
+        if told.contains(&shorten(name.clone())) {
             continue;
         }
         let refused = if times.get(name.as_str()).is_some_and(|times| *times > 1) {
@@ -98,7 +98,7 @@ pub(super) fn pairs(query: &str, violations: &mut Vec<Violation>) -> Pairs {
         };
         match refused {
             Some((code, detail)) => {
-                told.insert(name.clone());
+                told.insert(shorten(name.clone()));
                 violations.push(Violation::parameter(name, code, detail));
             }
             None => pairs.push((name.clone(), value.clone())),

@@ -1,6 +1,6 @@
 //! The partner's operations on payouts.
 
-use actix_web::{HttpResponse, get, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use validator::{Validate, ValidationErrors};
@@ -121,9 +121,11 @@ async fn export_payouts(
     app: App,
     filter: Query<PayoutQuery>,
     form: Query<ExportQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse> {
+    let readmit = async move || Manager::<PayoutsRead>::readmit(&request).await;
     let (account_id, db, filter) = (who.account_id()?, app.db.clone(), PayoutFilter::from(filter.0));
-    export::export(&form.0, "payouts", move |after, limit| {
+    export::export(&form.0, "payouts", readmit, move |after, limit| {
         let (db, filter) = (db.clone(), filter.clone());
         async move {
             let rows = db.read(move |conn| service::list(conn, Some(account_id), &filter, after, limit)).await?;

@@ -1,6 +1,6 @@
 //! The operations on sub-accounts, and the operator's links.
 
-use actix_web::{HttpResponse, get, patch, post, web};
+use actix_web::{HttpRequest, HttpResponse, get, patch, post, web};
 
 use super::listing::{self, SubAccountFilter};
 use super::models::{Access, CreateSubAccount, LinkToManager, Origin, SubAccount, UpdateSubAccount};
@@ -96,9 +96,11 @@ async fn export_sub_accounts(
     app: App,
     filter: Query<SubAccountFilter>,
     form: Query<ExportQuery>,
+    request: HttpRequest,
 ) -> Result<HttpResponse> {
+    let readmit = async move || Manager::<SubAccountsRead>::readmit(&request).await;
     let (manager_id, db) = (who.account_id()?, app.db.clone());
-    export::export(&form.0, "sub-accounts", move |after, limit| {
+    export::export(&form.0, "sub-accounts", readmit, move |after, limit| {
         let (db, filter) = (db.clone(), filter.0.clone());
         async move { db.snapshot(move |conn| listing::list(conn, manager_id, &filter, after, limit)).await }
     })

@@ -212,6 +212,12 @@ async fn a_bad_parameter_is_named(app: &TestApp) {
         assert_eq!(places(&problem), [parameter], "{path}: {problem:#}");
     }
     agency.login.get("/v3/sub-accounts?q=%EF%BF%BD+%C3%A4").await.expect(200);
+    let long = "%22".repeat(10_000);
+    for path in [format!("/v3/containers?{long}=1&{long}=2"), format!("/v3/containers?status={long}&limit={long}")] {
+        let text = agency.login.get(&path).await.text;
+        assert!(text.len() < 4_000 && text.contains("\"errors\":[{"), "{text}");
+    }
+    assert!(app.visitor().get(&format!("/{long}")).await.text.len() < 1_000);
     let all = "/v3/commissions?limit=0&status=bogus&cursor=x&createdAfter=y&kind=commission&kind=adjustment";
     let problem = agency.login.get(all).await.problem("invalidParameter");
     let mut named = places(&problem);

@@ -1,5 +1,7 @@
 //! What a server writes down.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -45,4 +47,21 @@ async fn what_goes_on_failing_is_logged_when_it_begins() {
     let times = |words: &str| log.lines().filter(|line| line.contains(words)).count();
     assert_eq!(times("the outbox: database: no such table: mails"), 1, "{log}");
     assert_eq!(times("scheduled payouts: database: no such table: "), 1, "{log}");
+}
+
+#[actix_web::test]
+async fn what_is_no_request_is_no_error_of_the_server() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let log = std::fs::File::create(directory.path().join("log")).expect("a file");
+    let mut command = beside(&directory, &["serve"]);
+    command.stderr(log);
+    let server = Process::start_logging(command);
+    let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).expect("a connection");
+    stream.write_all(b"NO\x00NSENSE\r\n\r\n").expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    drop(server);
+    let log = std::fs::read_to_string(directory.path().join("log")).expect("the log");
+    assert!(!log.contains("ERROR"), "{log}");
 }

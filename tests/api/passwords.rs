@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, TestApp, both_engines, places};
@@ -17,6 +18,7 @@ both_engines!(
     every_token_that_is_not_good_answers_the_same,
     nobody_learns_whether_an_address_is_a_users,
     resets_are_limited,
+    resets_that_others_ask_for_refuse_nobody_and_send_five_mails,
     the_new_password_keeps_the_rules,
 );
 
@@ -133,5 +135,26 @@ async fn resets_are_limited(app: &TestApp) {
     assert!(answers.iter().all(|answer| answer.status == 202), "within {:?}", started.elapsed());
     assert!(!last.header("retry-after").is_empty());
     last.problem("rateLimited");
+    limited.stop().await;
+}
+
+async fn resets_that_others_ask_for_refuse_nobody_and_send_five_mails(app: &TestApp) {
+    let agency = app.agency().await;
+    let limited = TestApp::start_with(&app.database, |settings| {
+        settings.rate_limit = stape_api::config::RateLimit::default();
+        settings.trusted_proxies = "127.0.0.1".parse().expect("a proxy");
+        settings.secrets = app.settings.secrets.clone();
+    })
+    .await;
+    for number in 0..12 {
+        let request = limited.visitor().request(Method::POST, "/v3/password-resets");
+        let request = request.header("x-forwarded-for", &format!("192.0.2.{number}"));
+        let answer = request.json(&json!({"email": agency.email})).send().await;
+        assert_eq!((answer.status, answer.text.as_str()), (202, ""), "{number}");
+        app.all_mails_sent().await;
+    }
+    let mails = app.mails_to(&agency.email);
+    assert_eq!(mails.len(), 5);
+    confirm(&limited, &mails.last().expect("a mail").token(), NEW_PASSWORD).await.expect(204);
     limited.stop().await;
 }

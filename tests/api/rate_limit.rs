@@ -9,9 +9,10 @@ both_engines!(
     a_credential_has_a_bucket_of_its_own,
     a_repeated_change_of_the_password_gets_the_first_answer_above_the_limit,
     a_repeated_invitation_gets_the_first_answer_above_the_limit,
+    a_stranger_locks_nobody_out,
     behind_a_trusted_proxy_each_visitor_has_a_bucket_of_its_own,
     health_is_never_refused,
-    sign_in_is_limited_per_email_address,
+    sign_in_is_limited_per_network_and_email_address,
     invitations_of_members_are_limited_to_a_hundred_an_hour,
     sub_accounts_are_limited_to_twenty_an_hour,
     without_limits_nothing_is_told,
@@ -90,7 +91,28 @@ async fn health_is_never_refused(app: &TestApp) {
     server.stop().await;
 }
 
-async fn sign_in_is_limited_per_email_address(app: &TestApp) {
+async fn a_stranger_locks_nobody_out(app: &TestApp) {
+    let agency = app.agency().await;
+    let server = TestApp::start_with(&app.database, |settings| {
+        settings.rate_limit = "6000/60".parse().expect("a limit");
+        settings.trusted_proxies = "127.0.0.1".parse().expect("a proxy");
+        settings.secrets = app.settings.secrets.clone();
+    })
+    .await;
+    let sign_in = async |from: &str, password: &str| {
+        let credentials = json!({"email": agency.email, "password": password});
+        let request = server.visitor().request(Method::POST, "/v3/sessions").header("x-forwarded-for", from);
+        request.json(&credentials).send().await
+    };
+    for _ in 0..10 {
+        sign_in("192.0.2.1", "not the password").await.problem("invalidCredentials");
+    }
+    sign_in("192.0.2.1", PASSWORD).await.problem("rateLimited");
+    sign_in("192.0.2.2", PASSWORD).await.expect(201);
+    server.stop().await;
+}
+
+async fn sign_in_is_limited_per_network_and_email_address(app: &TestApp) {
     let agency = app.agency().await;
     let server = limited(app, "6000/60").await;
     let mut refused = None;

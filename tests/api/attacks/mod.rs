@@ -3,6 +3,7 @@
 
 mod bodies;
 mod lookalikes;
+mod memory;
 mod secrets;
 mod slow;
 mod tenants;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Engine, TestApp, new_email, run};
+use crate::support::{Engine, Event, TestApp, new_email, payment, run};
 
 /// How many of each kind come at once: many more than the server has threads and connections.
 const CROWD: usize = 40;
@@ -39,6 +39,40 @@ fn drip(address: &str, start: &str, begun: &Sender<()>) -> String {
         }
     }
     String::from_utf8(answer).expect("text")
+}
+
+#[test]
+fn an_export_that_is_read_slowly_ends_with_its_key() {
+    run(Engine::Sqlite, async |app: &TestApp| {
+        let partner = app.partner().await;
+        let client = app.client_of(&partner).await;
+        let container = app.container(&partner, &client).await;
+        // More than the system takes ahead for a client that does not read.
+        for _ in 0..8 {
+            let payments: Vec<Event> = (0..1_000).map(|_| payment(&container)).collect();
+            app.apply(&payments).await;
+        }
+        let key = app.api_key(&partner, &["commissions:read"]).await;
+        let mut stream = TcpStream::connect(app.address.trim_start_matches("http://")).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let head = "GET /v3/commissions/export?format=ndjson HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+        write!(stream, "{head}X-AUTH-TOKEN: {}\r\n\r\n", key.credential()).expect("the request is taken");
+        let mut start = [0; 15];
+        stream.peek(&mut start).expect("an answer");
+        assert_eq!(&start, b"HTTP/1.1 200 OK");
+        for row in partner.login.list("/v3/api-keys").await {
+            let path = format!("/v3/api-keys/{}", row["id"].as_str().expect("an id"));
+            partner.login.delete(&path).await.expect(204);
+        }
+        let rest = actix_web::web::block(move || {
+            let mut rest = Vec::new();
+            // It may end as a connection does that is broken off.
+            stream.read_to_end(&mut rest).ok();
+            rest
+        });
+        let rest = rest.await.expect("the answer");
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "the export is whole: {} bytes", rest.len());
+    });
 }
 
 #[test]
