@@ -157,7 +157,7 @@ impl Seeding {
         let model = partner.containers.first().copied().ok_or_else(|| Error::internal("no container"))?;
         let missing = count.saturating_sub(partner.containers.len());
         self.db.write_blocking(move |conn| {
-            let locked = accounts::lock(conn, &[id, client_id])?;
+            let locked = accounts::lock_rows(conn, &[id, client_id])?;
             let managers: Vec<_> = locked.into_iter().filter(|row| row.id == id).collect();
             let mut portfolios = Portfolio::load(conn, &managers)?;
             let portfolio = portfolios.get_mut(&id).ok_or_else(|| Error::internal("no portfolio"))?;

@@ -210,14 +210,6 @@ pub fn record_rows(conn: &mut Conn, rows: &[AuditRow]) -> Result<()> {
     Ok(())
 }
 
-/// Whether anything was done.
-///
-/// # Errors
-/// The database's failure.
-pub fn has_entries(conn: &mut Conn) -> Result<bool> {
-    Ok(!audit_log::table.limit(1).select(audit_log::id).load::<String>(conn)?.is_empty())
-}
-
 struct Wanted {
     accounts: Option<Vec<AccountId>>,
     created_after: Option<Timestamp>,

@@ -289,7 +289,7 @@ fn must_be_current(db: &Db) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The time of what a command writes: that of the database's clock, which the first who writes decides.
+/// The time of what a command writes: that of the database's clock.
 fn now_to_write(db: &Db, arguments: &Arguments) -> Result<Timestamp, StartError> {
     let wanted = arguments.test_clock();
     Ok(db.write_blocking(move |conn| stored::clock_of_command(conn, wanted))??.now())

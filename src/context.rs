@@ -37,7 +37,7 @@ impl Context {
         Self::of_server(&Clock::standing_at(now))
     }
 
-    /// The same at the present moment, which work takes when it has its locks; [`crate::accounts::lock_many`] and its kin give it back
+    /// The same at the present moment, which work takes when it has its locks; [`crate::accounts::lock`] and its kin give it back
     /// with the rows. Feeds tell their events in the order of their times, what moves money over the end of a month belongs to the
     /// next one, and what decides who earns how much from now on does not hold for payments that were applied while it waited.
     #[must_use]

@@ -57,7 +57,7 @@
 //! - Every change of a commission appends to its account's feed, in the same transaction; pages that a server keeps rely on it.
 //! - There is no finder without its tenant: another account's row looks like a missing one.
 //! - Whoever changes what belongs to accounts locks their rows first, all of them, in the order of their ids
-//!   ([`accounts::lock_many`]), and goes on at the time that it gets with them. That lock guards an account's balances, counters,
+//!   ([`accounts::lock`]), and goes on at the time that it gets with them. That lock guards an account's balances, counters,
 //!   links, containers and feed.
 //! - What is answered is durable. An error leaves nothing behind.
 //! - The domain's time comes from outside a service ([`context::Context`]); nothing but [`clock`] asks the system for the

@@ -1,12 +1,11 @@
 //! What a database remembers of the servers that ran on it: its clock, the time that their ids have reached, and whether it is
 //! a demonstration's.
 //!
-//! A database is made for the machine's clock or for a test clock, when it is first served or written to by a command, and stays
-//! so for ever.
+//! A database is made for the machine's clock or for a test clock, when it is first served or when the first command is given a
+//! test clock, and stays so for ever. What a command wrote before, without one, has the machine's time.
 
 use diesel::prelude::*;
 
-use crate::audit;
 use crate::clock::{Clock, Timestamp};
 use crate::config::SettingError;
 use crate::db::schema::{accounts, settings};
@@ -24,7 +23,7 @@ const FILLED: &str = "filled";
 const FLOOR_AHEAD_S: i64 = 60;
 const FLOOR_MARGIN_S: i64 = 30;
 
-/// The clock that the database keeps; the machine's for one that nobody wrote to.
+/// The clock that the database keeps; the machine's for one that nobody has decided on.
 ///
 /// # Errors
 /// The database's own failure.
@@ -38,9 +37,8 @@ pub fn clock(conn: &mut Conn) -> Result<Clock> {
 /// `Ok(Err(…))` when the database was made for the other kind of clock; the database's own failure.
 pub fn settle_clock(conn: &mut Conn, wanted: Option<Timestamp>) -> Result<Result<Clock, SettingError>> {
     if read(conn, CLOCK)?.is_none() {
-        // A database may be older than this record of its clock; what it has has the machine's times.
-        let is_new = !has_accounts(conn)? && !audit::has_entries(conn)?;
-        let first = wanted.filter(|_| is_new).map_or(MACHINE.to_owned(), written);
+        let in_use = has_accounts(conn)?;
+        let first = wanted.filter(|_| !in_use).map_or(MACHINE.to_owned(), written);
         insert(conn, CLOCK, &first)?;
     }
     let kept = clock(conn)?;
@@ -49,21 +47,18 @@ pub fn settle_clock(conn: &mut Conn, wanted: Option<Timestamp>) -> Result<Result
         (true, false) => {
             refused("the database was made with a test clock and is never served without it (--test-clock)")
         }
-        (false, true) => refused(
-            "the database runs on the machine's clock; take a new one, and set a test clock for the first command that writes \
-             to it, be it `operator-key create`",
-        ),
+        (false, true) => refused("the database runs on the machine's clock; a test clock needs a new database"),
         _ => Ok(Ok(kept)),
     }
 }
 
-/// The clock for a command that writes to the database: as it is served with, but a test clock need not be asked for.
+/// The clock for a command that writes to the database: the one that it keeps, or `wanted` for a new one. Without that, nothing is
+/// decided: a key may be made before the first start with a test clock.
 ///
 /// # Errors
 /// As [`settle_clock`].
 pub fn clock_of_command(conn: &mut Conn, wanted: Option<Timestamp>) -> Result<Result<Clock, SettingError>> {
-    let kept = clock(conn)?;
-    if wanted.is_none() && kept.is_test() { Ok(Ok(kept)) } else { settle_clock(conn, wanted) }
+    if wanted.is_none() { Ok(Ok(clock(conn)?)) } else { settle_clock(conn, wanted) }
 }
 
 /// Whether anybody has an account: otherwise the database is as good as new.
@@ -168,9 +163,6 @@ fn parse(kept: &str) -> Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api_keys::operator_keys;
-    use crate::auth::Scopes;
-    use crate::context::Context;
     use crate::db::new_database;
 
     fn time(text: &str) -> Timestamp {
@@ -200,18 +192,6 @@ mod tests {
             assert!(settle_clock(conn, Some(time("2026-01-01T00:00:00Z")))?.is_err());
             let refused = advance_clock(conn, time("2036-01-01T00:00:00Z")).unwrap_err();
             assert_eq!(refused.problem().code, Code::TestClockMissing);
-            Ok(())
-        })
-        .unwrap();
-    }
-
-    #[test]
-    fn a_database_that_was_written_to_by_the_machines_clock_never_gets_a_test_clock() {
-        let (_directory, db) = new_database();
-        db.write_blocking(|conn| {
-            operator_keys::create(conn, &Context::system(Timestamp::machine()), "a key", Scopes::of_operator())?;
-            let refused = settle_clock(conn, Some(time("2026-01-01T00:00:00Z")))?.unwrap_err();
-            assert!(refused.to_string().contains("operator-key create"), "{refused}");
             Ok(())
         })
         .unwrap();

@@ -12,7 +12,7 @@ mod team;
 mod team_handlers;
 
 pub use models::{AccountRow, UserRow, validate_email, validate_name};
-pub use service::{lock, lock_around, lock_concerned, lock_many};
+pub use service::{lock, lock_around, lock_concerned, lock_rows};
 
 /// Registers the operations of accounts, sessions, passwords and teams, but for the operator's.
 pub fn routes(config: &mut crate::http::routes::ServiceConfig) {

@@ -34,14 +34,14 @@ pub struct NewAccount {
 }
 
 /// Locks the rows of `ids` until the commit and returns those that exist, in the order of their ids. For work in which no time
-/// counts, or that tells it by itself; all other work wants [`lock_many`] or its kin.
+/// counts, or that tells it by itself; all other work wants [`lock`] or its kin.
 ///
 /// One order for everybody keeps transactions from waiting for each other in a circle. `NO KEY` lets rows that refer to an
 /// account be inserted meanwhile. On SQLite all writes use one connection, so there is nothing to lock.
 ///
 /// # Errors
 /// The database's failure.
-pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
+pub fn lock_rows(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
     let query = accounts::table.filter(accounts::id.eq_any(few_sizes(ids))).order(accounts::id);
     Ok(match conn {
         Conn::Postgres(postgres) => query.for_no_key_update().select(AccountRow::as_select()).load(postgres)?,
@@ -49,17 +49,17 @@ pub fn lock(conn: &mut Conn, ids: &[AccountId]) -> Result<Vec<AccountRow>> {
     })
 }
 
-/// [`lock`], and the context [at the moment](Context::under_locks) at which they are locked: what is written by it follows
+/// [`lock_rows`], and the context [at the moment](Context::under_locks) at which they are locked: what is written by it follows
 /// what was written while it waited.
 ///
 /// # Errors
 /// The database's failure.
-pub fn lock_many(conn: &mut Conn, context: &Context, ids: &[AccountId]) -> Result<(Context, Vec<AccountRow>)> {
-    let rows = lock(conn, ids)?;
+pub fn lock(conn: &mut Conn, context: &Context, ids: &[AccountId]) -> Result<(Context, Vec<AccountRow>)> {
+    let rows = lock_rows(conn, ids)?;
     Ok((context.under_locks(), rows))
 }
 
-/// [`lock_many`] for all accounts that something concerns, where others may change meanwhile which ones these are: all that
+/// [`lock`] for all accounts that something concerns, where others may change meanwhile which ones these are: all that
 /// `concerned` tells under the locks are locked.
 ///
 /// # Errors
@@ -87,7 +87,7 @@ pub fn lock_around<T>(
 ) -> Result<(Context, BTreeMap<AccountId, AccountRow>, T)> {
     let mut loaded = load(conn)?;
     let ids: Vec<AccountId> = concerned(&loaded).into_iter().collect();
-    let (context, locked) = lock_many(conn, context, &ids)?;
+    let (context, locked) = lock(conn, context, &ids)?;
     let locked: BTreeMap<_, _> = locked.into_iter().map(|row| (row.id, row)).collect();
     // On SQLite nobody else writes meanwhile.
     if matches!(conn, Conn::Postgres(_)) {
@@ -99,12 +99,12 @@ pub fn lock_around<T>(
     Ok((context, locked, loaded))
 }
 
-/// [`lock_many`] for one account.
+/// [`lock`] for one account.
 ///
 /// # Errors
 /// 404 where there is none; the database's failure.
 pub fn lock_one(conn: &mut Conn, context: &Context, id: AccountId) -> Result<(Context, AccountRow)> {
-    let (context, mut rows) = lock_many(conn, context, &[id])?;
+    let (context, mut rows) = lock(conn, context, &[id])?;
     Ok((context, rows.pop().ok_or_else(Error::not_found)?))
 }
 

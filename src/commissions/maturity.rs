@@ -60,7 +60,7 @@ impl Batch {
         for (account_id, ids) in due {
             let server = Context::of_server(clock);
             let done = db.write_blocking(move |conn| {
-                let (context, _) = accounts::lock_many(conn, &server, &[account_id])?;
+                let (context, _) = accounts::lock(conn, &server, &[account_id])?;
                 make_ready(conn, context.now, account_id, &ids)
             });
             match done {

@@ -127,8 +127,7 @@ pub struct Arguments {
     )]
     log_format: LogFormat,
 
-    /// Gives a new database, with the first command that writes to it, a clock that stands still at this time and moves only when
-    /// it is told to
+    /// Gives a new database a clock that stands still at this time and moves only when it is told to
     #[arg(long, global = true, env = "STAPE_TEST_CLOCK", value_name = "STAPE_TEST_CLOCK")]
     test_clock: Option<Timestamp>,
 

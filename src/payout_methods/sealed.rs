@@ -83,7 +83,7 @@ pub fn reseal(db: &Db, vault: &Vault, mut progress: impl FnMut(u64)) -> Result<R
 fn reseal_rows(conn: &mut Conn, vault: &Vault, column: Column, page: &[Place]) -> Result<Resealed> {
     let mut accounts: Vec<AccountId> = page.iter().map(|place| place.account_id).collect();
     accounts.dedup();
-    accounts::lock(conn, &accounts)?;
+    accounts::lock_rows(conn, &accounts)?;
     let mut done = Resealed::default();
     for place in page {
         // Removed or set anew meanwhile, perhaps.

@@ -116,7 +116,7 @@ pub fn set(
     (currency, details): (Currency, &MethodDetails),
 ) -> Result<PayoutMethodRow> {
     let account_id = verified.account_id;
-    let (context, _) = &accounts::lock_many(conn, context, &[account_id])?;
+    let (context, _) = &accounts::lock(conn, context, &[account_id])?;
     if !sessions::holds(conn, verified)? {
         return Err(sessions::wrong_current_password("/password"));
     }
@@ -167,7 +167,7 @@ fn write(conn: &mut Conn, row: &PayoutMethodRow) -> Result<()> {
 /// # Errors
 /// 404 where there is none; the database's failure.
 pub fn remove(conn: &mut Conn, context: &Context, account_id: AccountId, currency: Currency) -> Result<()> {
-    let (context, _) = &accounts::lock_many(conn, context, &[account_id])?;
+    let (context, _) = &accounts::lock(conn, context, &[account_id])?;
     let row = find(conn, account_id, currency)?.ok_or_else(Error::not_found)?;
     diesel::delete(payout_methods::table.find((account_id, currency))).execute(conn)?;
     dates::refresh(conn, context.now, account_id)?;

@@ -76,7 +76,7 @@ fn due(conn: &mut Conn, now: Timestamp, after: Option<Key>) -> Result<Vec<Key>> 
 
 /// Requests the payout of a date, if it has come and nobody took it meanwhile.
 fn take(conn: &mut Conn, context: &Context, account_id: AccountId, currency: Currency) -> Result<bool> {
-    let (context, _) = &accounts::lock_many(conn, context, &[account_id])?;
+    let (context, _) = &accounts::lock(conn, context, &[account_id])?;
     let now = context.now;
     let row: Option<ScheduledRow> = scheduled_payouts::table
         .find((account_id, currency))

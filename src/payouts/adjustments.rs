@@ -88,7 +88,7 @@ fn not_zero(amount: &Money) -> Result<(), ValidationError> {
 pub fn create(conn: &mut Conn, context: &Context, input: &CreateAdjustment) -> Result<Commission> {
     payout_goes_with_its_reason(input)?;
     let account_id = input.account_id;
-    let (context, accounts) = &accounts::lock_many(conn, context, &[account_id])?;
+    let (context, accounts) = &accounts::lock(conn, context, &[account_id])?;
     if accounts.first().is_none_or(|account| account.kind != AccountKind::Partner) {
         return Err(Error::invalid("/accountId", "unknown", "is not the id of a partner"));
     }

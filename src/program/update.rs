@@ -175,7 +175,7 @@ fn revalue_all(conn: &mut Conn, config: &ProgramConfig) -> Result<()> {
         .select(accounts_table::id)
         .load(conn)?;
     for page in managers.chunks(MANAGERS_PER_PAGE) {
-        accounts::lock(conn, page)?;
+        accounts::lock_rows(conn, page)?;
         let terms = Terms::load(conn, page)?;
         let managers: Vec<_> = page.iter().filter_map(|id| Some((*id, terms.get(id)?))).collect();
         portfolio::revalue(conn, &managers, config)?;

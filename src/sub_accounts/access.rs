@@ -182,7 +182,7 @@ fn answer(
     status: RequestStatus,
 ) -> Result<(Context, RequestRow)> {
     let (row, _) = requests::find(conn, client_id, id)?;
-    let (context, _) = accounts::lock_many(conn, context, &[client_id, row.manager_id])?;
+    let (context, _) = accounts::lock(conn, context, &[client_id, row.manager_id])?;
     if !requests::close(conn, &context, &row, status)? {
         let present = requests::find(conn, client_id, id)?.1.status;
         return Err(Error::refused(Code::AccessRequestClosed, format!("the request is {present}")));

@@ -86,7 +86,7 @@ pub fn attach(
 /// The database's failure.
 pub fn ask(conn: &mut Conn, context: &Context, manager_id: AccountId, email: &str) -> Result<()> {
     let client_id = candidate(conn, email)?.map_or(manager_id, |account| account.id);
-    let (context, locked) = &accounts::lock_many(conn, context, &[manager_id, client_id])?;
+    let (context, locked) = &accounts::lock(conn, context, &[manager_id, client_id])?;
     let of_client = containers::table.filter(containers::account_id.eq(client_id));
     let has_containers: i64 = of_client.filter(containers::deleted_at.is_null()).count().get_result(conn)?;
     let was_asked = requests::was_asked(conn, client_id, manager_id, access::pause_start(context.now))?;

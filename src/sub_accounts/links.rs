@@ -37,7 +37,7 @@ pub fn link(
     access: Access,
 ) -> Result<LinkRow> {
     program::service::keep(conn)?;
-    let (context, locked) = &accounts::lock_many(conn, context, &[client_id, manager_id])?;
+    let (context, locked) = &accounts::lock(conn, context, &[client_id, manager_id])?;
     let find = |id: AccountId| locked.iter().find(|row| row.id == id);
     let client = find(client_id).ok_or_else(Error::not_found)?;
     let manager = find(manager_id).filter(|row| row.kind != AccountKind::Standard).cloned();
