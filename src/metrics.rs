@@ -9,6 +9,7 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::auth::passwords;
 use crate::auth::principal::{AnyScope, Operator};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -236,6 +237,7 @@ impl Metrics {
             ("SQLite writes", pool.writes_waiting),
             ("billing events", app.billing.waiting()),
             ("clicks", app.clicks.waiting()),
+            ("passwords", passwords::waiting()),
         ];
         for (queue, waiting) in queues {
             self.waiting.with_label_values(&[queue]).set(i64::try_from(waiting).unwrap_or(i64::MAX));

@@ -105,7 +105,7 @@ pub struct Limits {
     /// Password resets, by network address.
     pub password_reset_by_peer: Limiter,
     /// Letters of password resets, by e-mail address. Who asks is never told: it may be that others have asked.
-    pub password_reset_letters: Limiter,
+    pub password_reset_letters: SlidingWindow<String>,
     /// Sub-accounts created and attach attempts together, by account.
     pub clients: SlidingWindow<AccountId>,
     /// Sub-accounts invited, by manager and sub-account.
@@ -128,7 +128,10 @@ impl Limits {
             present_password: Limiter::new("presentPassword", unless_off(Rate::PRESENT_PASSWORD)),
             repeated_password: Limiter::new("repeatedPassword", unless_off(Rate::PRESENT_PASSWORD)),
             password_reset_by_peer: Limiter::new("passwordResetAddress", unless_off(Rate::PASSWORD_RESET)),
-            password_reset_letters: Limiter::new("passwordResetLetters", unless_off(Rate::PASSWORD_RESET_LETTERS)),
+            password_reset_letters: SlidingWindow::new(
+                "passwordResetLetters",
+                unless_off(Rate::PASSWORD_RESET_LETTERS),
+            ),
             clients: SlidingWindow::new("subAccounts", unless_off(Rate::CLIENTS)),
             client_invitations: SlidingWindow::new("clientInvitations", unless_off(Rate::CLIENT_INVITATIONS)),
             invitations: SlidingWindow::new("members", unless_off(Rate::INVITATIONS)),
@@ -204,12 +207,6 @@ impl Limiter {
         };
         let full_in_s = rate.seconds_for_the_rest(remaining);
         Some(Allowance { policy: self.name, rate: *rate, remaining, full_in_s, retry_in_s })
-    }
-
-    /// [`Limiter::take`] for limits that the client is told nothing of: whether there was one to take.
-    #[must_use]
-    pub fn lets_through(&self, key: String) -> bool {
-        self.take(key).is_none_or(|allowance| allowance.retry_in_s.is_none())
     }
 
     /// [`Limiter::take`] for limits that the client is only told of when it breaks them.

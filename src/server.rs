@@ -229,6 +229,8 @@ impl Port {
         #[cfg(target_os = "linux")]
         socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(STALLED_TIMEOUT)).map_err(failed)?;
         socket.bind(address).map_err(failed)?;
+        // Until somebody listens, Linux gives a port to all whose sockets may share it.
+        socket.set_reuseaddr(false).map_err(failed)?;
         Ok(Self { socket, bind: bind.to_owned(), setting })
     }
 
@@ -239,7 +241,8 @@ impl Port {
     /// Opens the port; requests wait there until they are accepted.
     fn listen(self) -> Result<TcpListener, SettingError> {
         let Self { socket, bind, setting } = self;
-        let listener = socket.listen(BACKLOG).and_then(tokio::net::TcpListener::into_std);
+        let shared = socket.set_reuseaddr(true);
+        let listener = shared.and_then(|()| socket.listen(BACKLOG)).and_then(tokio::net::TcpListener::into_std);
         listener.map_err(|error| unusable(setting, &bind, &error))
     }
 }
@@ -325,6 +328,16 @@ mod tests {
         let late = unfinished(parts, Instant::now() + Duration::from_secs(1)).await;
         assert_eq!(Unfinished(late).to_string(), "the slow one did not end within 30 s");
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn a_port_is_taken_once() {
+        let first = Port::take("127.0.0.1:0", "STAPE_BIND").await.unwrap();
+        let address = first.address().unwrap().to_string();
+        let refused = Port::take(&address, "STAPE_METRICS_BIND").await.err().unwrap().to_string();
+        assert!(refused.contains("STAPE_METRICS_BIND") && refused.contains(&address), "{refused}");
+        drop(first.listen().unwrap());
+        assert!(Port::take(&address, "STAPE_BIND").await.unwrap().listen().is_ok());
     }
 
     #[cfg(target_os = "linux")]

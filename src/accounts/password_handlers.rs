@@ -61,10 +61,11 @@ async fn create(
     body: Body<RequestPasswordReset>,
 ) -> Result<HttpResponse> {
     app.limits.password_reset_by_peer.check(client_key(&app, &request))?;
-    let gets_letter = app.limits.password_reset_letters.lets_through(email_key(&body.input.email));
+    let letter = app.limits.password_reset_letters.permit(email_key(&body.input.email));
     // Whether it is anybody's address is asked when the letter is delivered: here every address is the same work.
     let effect = move |conn: &mut _, context: &_, input: &RequestPasswordReset| {
-        if !gets_letter {
+        // Whoever asks learns nothing of it: it may be that others have asked.
+        if letter.spend().is_err() {
             return Ok(());
         }
         mail::enqueue(conn, context, Recipient::Email(input.email.clone()), &Letter::PasswordReset)

@@ -36,6 +36,9 @@ pub struct Authenticator {
     noted_uses: Cache<KeyUse, ()>,
 }
 
+/// How a token is taken apart.
+type Verify = fn(&TokenKeys, &str) -> Option<Claims>;
+
 #[derive(Debug, Clone)]
 struct Known {
     principal: Arc<Principal>,
@@ -81,22 +84,44 @@ impl Authenticator {
     /// # Errors
     /// 401 `invalidCredentials`, 403 `accountBlocked`; the database's failure.
     pub async fn authenticate(&self, credential: &str) -> Result<Arc<Principal>> {
-        let digest = crypto::sha256(credential.as_bytes());
-        if let Some(known) = self.known.get(&digest) {
-            return self.still_good(&known).then_some(known.principal).ok_or_else(invalid);
+        let known = self.known(credential, TokenKeys::verify).await?;
+        if known.token_expires_at.is_some_and(|end| end <= Timestamp::machine()) {
+            return Err(invalid());
         }
+        Ok(known.principal)
+    }
+
+    /// The principal of a credential that was good when its request began, for an answer that takes long. An access token that
+    /// ended meanwhile, as all of them do soon, still stands for its session.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn readmit(&self, credential: &str) -> Result<Arc<Principal>> {
+        Ok(self.known(credential, TokenKeys::verify_ended).await?.principal)
+    }
+
+    async fn known(&self, credential: &str, verify: Verify) -> Result<Known> {
+        let digest = crypto::sha256(credential.as_bytes());
+        let known = match self.known.get(&digest) {
+            Some(known) => known,
+            None => self.look_up(digest, credential, verify).await?,
+        };
+        if known.key_expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(invalid());
+        }
+        Ok(known)
+    }
+
+    async fn look_up(&self, digest: [u8; 32], credential: &str, verify: Verify) -> Result<Known> {
         let generation = *self.generation.read().unwrap_or_else(PoisonError::into_inner);
         let known = if credential.starts_with(secret::PREFIX) {
             self.known_key(credential).await?
         } else {
-            self.known_token(credential).await?
+            self.known_token(verify(&self.tokens, credential).ok_or_else(invalid)?).await?
         };
-        if !self.still_good(&known) {
-            return Err(invalid());
-        }
         self.keep(digest, &known, generation);
         self.note_use(&known.principal);
-        Ok(known.principal)
+        Ok(known)
     }
 
     /// Keeps what was read in `generation`, unless it is over: whoever begins the next one waits until this is kept.
@@ -121,17 +146,11 @@ impl Authenticator {
         admit(found, None)
     }
 
-    async fn known_token(&self, token: &str) -> Result<Known> {
-        let claims = self.tokens.verify(token).ok_or_else(invalid)?;
+    async fn known_token(&self, claims: Claims) -> Result<Known> {
         let expires_at = Timestamp::from_unix_micros(claims.exp.saturating_mul(1_000_000));
         let domain_now = self.clock.now();
         let found = self.db.read(move |conn| find_token(conn, domain_now, &claims)).await?;
         admit(found.ok_or_else(invalid)?, Some(expires_at))
-    }
-
-    fn still_good(&self, known: &Known) -> bool {
-        known.key_expires_at.is_none_or(|end| end > self.clock.now())
-            && known.token_expires_at.is_none_or(|end| end > Timestamp::machine())
     }
 
     /// Writes down that a key was used, after the answer or beside it; a failure is only logged.

@@ -1,14 +1,16 @@
 //! Finds the caller of a request and leaves it, or why there is none, for the extractor that authorises. It refuses
 //! nothing itself: public operations under `/v3` take no notice of credentials.
 
+use std::sync::Arc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, web};
 
-use super::authenticator;
-use super::principal::Authentication;
+use super::authenticator::{self, Authenticator};
+use super::principal::{Authentication, Principal};
 use crate::api_keys::secret;
 use crate::error::{Code, Error, Problem, Result};
 use crate::state::AppState;
@@ -34,8 +36,20 @@ fn is_guarded(path: &str) -> bool {
     path.starts_with("/v3/") || path == "/metrics"
 }
 
-/// Who stands behind the credential of a request by now.
-pub(super) async fn authentication(request: &HttpRequest) -> Authentication {
+/// Who stands behind the credential of a request.
+async fn authentication(request: &HttpRequest) -> Authentication {
+    authentication_by(request, async |authenticator, credential| authenticator.authenticate(credential).await).await
+}
+
+/// Who stands by now behind the credential of a request that was admitted.
+pub(super) async fn readmission(request: &HttpRequest) -> Authentication {
+    authentication_by(request, async |authenticator, credential| authenticator.readmit(credential).await).await
+}
+
+async fn authentication_by(
+    request: &HttpRequest,
+    authenticate: impl AsyncFnOnce(&Authenticator, &str) -> Result<Arc<Principal>>,
+) -> Authentication {
     let Some(app) = request.app_data::<web::Data<AppState>>() else {
         return refused(&Error::internal("the application has no state"));
     };
@@ -43,7 +57,7 @@ pub(super) async fn authentication(request: &HttpRequest) -> Authentication {
         Ok(credential) => credential,
         Err(problem) => return Authentication::Refused(problem),
     };
-    match app.authenticator.authenticate(&credential).await {
+    match authenticate(&app.authenticator, &credential).await {
         Ok(principal) => Authentication::Caller(principal),
         Err(error) => refused(&error),
     }

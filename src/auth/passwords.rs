@@ -130,8 +130,15 @@ impl Memory {
     }
 }
 
+/// The threads, from their first hash on.
+static HASHING: OnceLock<Aside<Memory>> = OnceLock::new();
+
+/// How many passwords wait to be hashed.
+pub fn waiting() -> usize {
+    HASHING.get().map_or(0, Aside::waiting)
+}
+
 async fn aside<T: Send + 'static>(work: impl FnOnce(&mut Memory) -> Result<T> + Send + 'static) -> Result<T> {
-    static HASHING: OnceLock<Aside<Memory>> = OnceLock::new();
     let threads = if let Some(threads) = HASHING.get() {
         threads
     } else {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
-use super::middleware::authentication;
+use super::middleware::readmission;
 use super::scope::{Scope, Scopes};
 use crate::accounts::{AccountKind, Role};
 use crate::context::{Actor, ActorKind};
@@ -293,7 +293,7 @@ impl<K: KindRule, R: Right> Caller<K, R> {
     /// # Errors
     /// As at first: 401 or 403.
     pub async fn readmit(request: &HttpRequest) -> Result<(), Error> {
-        admitted::<K, R>(Some(&authentication(request).await)).map(drop)
+        admitted::<K, R>(Some(&readmission(request).await)).map(drop)
     }
 }
 

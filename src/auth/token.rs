@@ -170,9 +170,19 @@ impl TokenKeys {
     /// The claims of `token`, when its signature, algorithm, issuer, audience, times and shape are right.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Claims> {
+        self.claims(token, &self.validation)
+    }
+
+    /// [`TokenKeys::verify`] of a token that may have ended since it was verified.
+    #[must_use]
+    pub fn verify_ended(&self, token: &str) -> Option<Claims> {
+        self.claims(token, &Validation { validate_exp: false, ..self.validation.clone() })
+    }
+
+    fn claims(&self, token: &str, validation: &Validation) -> Option<Claims> {
         let claims = self
             .accepted()
-            .find_map(|key| jsonwebtoken::decode::<Claims>(token, &key.decoding, &self.validation).ok())?
+            .find_map(|key| jsonwebtoken::decode::<Claims>(token, &key.decoding, validation).ok())?
             .claims;
         let coherent = matches!(
             (claims.typ, claims.sub, claims.sid, &claims.act),

@@ -7,10 +7,11 @@
 //! itself needs none, for which SQLite would keep each page as it was before. Nobody is answered before the COMMIT, whose one
 //! `fsync` the whole batch shares.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use diesel::Connection;
 use diesel::connection::TransactionManager;
 
@@ -18,6 +19,7 @@ use super::connection::{Opener, begin};
 use super::{Conn, transaction};
 use crate::error::{Error, Result};
 use crate::failure_log::FailureLog;
+use crate::panics;
 
 /// Jobs that share one COMMIT at most.
 const BATCH_MAX: usize = 256;
@@ -57,10 +59,7 @@ impl Writer {
     {
         let job = Box::new(Pending { work: Some(work), result: None, answer });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => Error::Unavailable(format!("{QUEUE_MAX} writes are waiting already")),
-            TrySendError::Disconnected(_) => stopped(),
-        })
+        queue.try_send(job).map_err(|_| Error::Unavailable(format!("{QUEUE_MAX} writes are waiting already")))
     }
 
     /// How many jobs wait for the thread.
@@ -148,7 +147,9 @@ struct Turns {
 impl Turns {
     fn serve(&self) {
         while let Ok(job) = self.queue.recv() {
-            self.take(job);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(job))) {
+                log::error!("a batch of writes: {}", panics::caught(panic.as_ref()));
+            }
         }
     }
 
@@ -169,7 +170,7 @@ impl Turns {
     }
 }
 
-/// No job leaves anything half done behind when it panics.
+/// What a panic leaves half done is a transaction, on which the next batch fails and is given another connection.
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -210,12 +210,20 @@ impl Problem {
             title: self.code.title().to_owned(),
             status: self.status(),
             detail: self.detail.clone(),
-            instance: instance.chars().take(MAX_ECHO_CHARS).collect(),
+            instance: beginning(instance).to_owned(),
             code: self.code.name().to_owned(),
             request_id: request_id.to_owned(),
             errors: self.violations.iter().take(MAX_ERRORS).cloned().collect(),
         }
     }
+}
+
+/// At most [`MAX_ECHO_CHARS`] of a path, which ends in no part of an escaped byte.
+fn beginning(path: &str) -> &str {
+    let Some((end, _)) = path.char_indices().nth(MAX_ECHO_CHARS) else { return path };
+    let cut = path.get(..end).unwrap_or_default();
+    let escape = cut.rfind('%').filter(|at| cut.len() - at < "%00".len());
+    cut.get(..escape.unwrap_or(end)).unwrap_or_default()
 }
 
 /// Every refusal and failure of this API: RFC 9457 problem details, `application/problem+json`.
@@ -340,6 +348,16 @@ impl ResponseError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_beginning_of_a_path_ends_in_no_part_of_an_escape() {
+        for start in ["/", "/a", "/ab"] {
+            let path = format!("{start}{}", "%22".repeat(200));
+            let cut = beginning(&path);
+            assert!(path.starts_with(cut) && (298..=300).contains(&cut.len()) && cut.ends_with("%22"), "{cut}");
+        }
+        assert_eq!(beginning("/v3/%"), "/v3/%");
+    }
 
     #[test]
     fn what_a_database_says_is_one_line() {

@@ -61,6 +61,7 @@ async fn metrics_tell_of_the_worker_and_the_ledgers(app: &TestApp) {
         "stape_db_pool_max_connections ",
         "stape_queue_waiting{queue=\"SQLite writes\"} 0",
         "stape_queue_waiting{queue=\"billing events\"} 0",
+        "stape_queue_waiting{queue=\"passwords\"} 0",
     ];
     let begun = Instant::now();
     loop {

@@ -70,6 +70,15 @@ fn the_previous_secret_is_accepted_and_any_other_is_not() {
 }
 
 #[test]
+fn a_token_that_ended_is_refused_but_where_its_request_began_before() {
+    let start = Timestamp::machine().plus_seconds(-3600);
+    let ended = keys().issue_access(start, UserId::new(start), SessionId::new(start)).unwrap().token;
+    assert!(keys().verify(&ended).is_none());
+    assert!(keys().verify_ended(&ended).is_some());
+    assert!(keys().verify_ended(&signed(&good_claims(), Algorithm::HS256, OTHER)).is_none());
+}
+
+#[test]
 fn another_algorithm_is_refused() {
     assert!(is_accepted(&good_claims()));
     for algorithm in [Algorithm::HS384, Algorithm::HS512] {
